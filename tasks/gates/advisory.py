@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from nightrank.storage.release.manifest import Gate
 
 RESTING = ("non_inferiority", "quality_drift", "best_stage")  # on what documents are worth, by the judgments
 
 
-def advised(gates: Iterable[Gate], *, resting_on: str, why_not: str) -> list[Gate]:
+def advised(gates: Iterable[Gate], *, resting_on: str, why_not: str, resting: Collection[str] = RESTING) -> list[Gate]:
     """Gates with what those that rest on judgments rest on.
 
     Args:
@@ -20,10 +20,11 @@ def advised(gates: Iterable[Gate], *, resting_on: str, why_not: str) -> list[Gat
         resting_on: What speaks for the judgments, in words.
         why_not: What speaks against resting a gate on them; empty: nothing does. Where something does, a gate that
             would fail passes, and says so.
+        resting: Names of the gates that rest on them.
     """
     found = []
     for gate in gates:
-        if gate.name not in RESTING:
+        if gate.name not in resting:
             found.append(gate)
             continue
         reason = f"{gate.reason}; {resting_on}"

@@ -113,8 +113,9 @@ def still_meant(
 ) -> list[Judgment]:
     """The judgments of the live release that still say something of today's.
 
-    Left out are all where today's rest on something else, and those that went with what they are about: of queries that
-    are neither answered nor judged today, and of documents that are neither in the collection nor judged for that query
+    People's count whatever today's rest on: a night that they refused does not pass by other judgments. All others are
+    left out where today's rest on something else. And those go that went with what they are about: of queries that are
+    neither answered nor judged today, and of documents that are neither in the collection nor judged for that query
     today.
 
     Args:
@@ -123,7 +124,7 @@ def still_meant(
         answered: Ids of queries that the new release answers.
         documents: Ids of its documents.
     """
-    if changed_kind(now, live):
+    if changed_kind(now, live) and kind_of(live) != "people":
         return []
     pairs, _ = _pairs(now)
     asked = answered | {query_id for query_id, _ in pairs}

@@ -16,7 +16,7 @@ from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.audit import audit_bm25
 from nightrank.tasks.evaluate.single_stages import best_stage
 from nightrank.tasks.gates.account import account_gate
-from nightrank.tasks.gates.advisory import advised
+from nightrank.tasks.gates.advisory import RESTING, advised
 from nightrank.tasks.gates.judgments import changed_kind
 from nightrank.tasks.gates.known_items import known_change
 from nightrank.tasks.gates.near import near_gate, near_warning
@@ -105,7 +105,7 @@ def ask_gates(
     gates += _profile_gates(night, built, kept)
     near = built.near.record
     gates += [] if near is None else [near_gate(near, required=night.settings.near.required)]
-    gates = overridden(_advised(night, new, gates), accept)
+    gates = overridden(_advised(night, new, gates, live=kept.judgments), accept)
     keep_judgments(night, new.judgments)
     ended = [gate.name for gate in gates if gate.accepted]
     if not isinstance(kept.judgments, Incomparable) and changed_kind(new.judgments, kept.judgments):
@@ -155,14 +155,19 @@ def judgments_in(night: Night) -> list[Judgment]:
     return judgments_of(night.settings.judgments, base=night.base, account=Account())
 
 
-def _advised(night: Night, new: New, gates: list[Gate]) -> list[Gate]:
-    """Where a model judged, its agreement with people decides whether gates rest on that."""
+def _advised(night: Night, new: New, gates: list[Gate], *, live: Sequence[Judgment] | Incomparable) -> list[Gate]:
+    """Where a model judged, its agreement with people decides whether gates rest on that.
+
+    On the night after people's judgments the comparison with the live release rests on these, too, and refuses by them.
+    """
     if kind_of(new.judgments) != "model" or night.settings.judgments.qrels is None:
         return gates
     qrels = night.base / night.settings.judgments.qrels
+    by_people = not isinstance(live, Incomparable) and kind_of(live) == "people"
+    resting = [name for name in RESTING if not (by_people and name == "non_inferiority")]
     record = read_shown(qrels)
     told = "" if record is None else f"a model judged; agreement {record.told}"
-    return advised(gates, resting_on=told, why_not=why_advisory(qrels))
+    return advised(gates, resting_on=told, why_not=why_advisory(qrels), resting=resting)
 
 
 def _profile_gates(night: Night, built: Built, kept: LiveRecords) -> list[Gate]:

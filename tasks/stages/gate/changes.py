@@ -37,6 +37,7 @@ from nightrank.tasks.gates.rules import (
     overlap_gate,
     top1_gate,
 )
+from nightrank.tasks.judge.shown import why_advisory
 from nightrank.tasks.stages.gate.records import all_candidates, digests_of
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
     from nightrank.tasks.stages.built import Built
     from nightrank.tasks.stages.gate.records import LiveRecords
     from nightrank.tasks.trec.leg import RunFiltered
+
+LIVE_JUDGMENTS = "the judgments of the live release"  # by which a gate says that it went
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +162,10 @@ def change_gates(
 def _quality(
     night: Night, new: New, rankings: JudgedRankings, judged_live: Sequence[Judgment]
 ) -> QualityChange | Incomparable:
-    """Both releases by the judgments of today, and by those of the live release, whichever says worse."""
+    """Both releases by the judgments of today, and by those of the live release, whichever says worse.
+
+    By those of the live release alone where they are people's, and today's a model's that only advise.
+    """
 
     def by(judgments: Sequence[Judgment], whose: str = "") -> QualityChange | Incomparable:
         return quality_change(
@@ -175,9 +181,17 @@ def _quality(
     today = by(new.judgments)
     documents = digests_of(new.built, [judgment.document_id for judgment in judged_live])
     meant = still_meant(judged_live, new.judgments, answered=rankings.after.keys(), documents=documents.keys())
+    if kind_of(judged_live) == "people" and advise_alone(night, new.judgments):
+        return by(meant, LIVE_JUDGMENTS) if meant else Incomparable("nothing that people judged is left to compare")
     if not meant or set(meant) == set(new.judgments):
         return today
-    return worse_of(today, by(meant, "the judgments of the live release"))
+    return worse_of(today, by(meant, LIVE_JUDGMENTS))
+
+
+def advise_alone(night: Night, judgments: Sequence[Judgment]) -> bool:
+    """Whether no gate rests on the judgments of today: a model judged, and people have not been shown to agree."""
+    qrels = night.settings.judgments.qrels
+    return kind_of(judgments) == "model" and qrels is not None and bool(why_advisory(night.base / qrels))
 
 
 def _drift_gates(night: Night, new: New, past: Past, judged: Mapping[str, Sequence[str]]) -> list[Gate]:

@@ -216,6 +216,21 @@ def test_gates_rest_on_a_model_only_where_people_agree(judged: Collection, serve
     )
 
 
+def test_what_people_judged_refuses_on_the_night_that_a_model_takes_over(judged: Collection) -> None:
+    found = judge(judged, min_queries=1000)  # so that the model advises
+    assert found.qrels is not None
+    assert why_advisory(found.qrels)
+    judged.settings["judgments"] = {"qrels": "judgments/model.tsv"}
+    judged.settings["gates"]["margin"] = 0.02
+    relevant = {document_id for _, document_id, grade in judged.qrels if grade > 0}
+    for document in judged.documents:
+        if document["_id"] in relevant:
+            document |= {"title": "", "text": "Other words."}
+    judged.write()
+    with pytest.raises(GateRefused, match=r"non_inferiority: .* judged queries, by the judgments of the live release"):
+        refresh_plainly(judged.settings_file)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

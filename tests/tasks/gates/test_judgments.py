@@ -69,6 +69,8 @@ def test_judgments_of_another_kind_are_not_held_against_each_other() -> None:
     assert gate.passed
     assert gate.reason == "not compared: the live release was measured on judged queries"
     assert still_meant(LIVE, by_clicks, answered={"q1"}, documents={"a"}) == []
+    assert still_meant(by_clicks, LIVE, answered={"q1"}, documents={"a"}) == []
+    assert still_meant(LIVE[:2], by_clicks, answered={"q1"}, documents={"d1"}) == LIVE[1:2]  # people's
     gate = judgments_gate(LIVE, by_clicks, most=None, days=None, max_lost=0.0)
     assert gate.reason == "not compared: the live release was measured on queries judged by clicks"
 
