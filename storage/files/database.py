@@ -24,6 +24,7 @@ def connect(
     read_only: bool = False,
     memory_limit: str = "4GB",
     spill_folder: Path | None = None,
+    sees_variables: bool = True,
 ) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB file, or a database in memory that spills to the system's temporary folder.
 
@@ -35,6 +36,7 @@ def connect(
         read_only: Readers of a release never write.
         memory_limit: What it may hold before it spills.
         spill_folder: Where it spills; default: the system's temporary folder.
+        sees_variables: Whether a table that is not there may be a variable of the code that asks.
     """
     return duckdb.connect(
         ":memory:" if path is None else str(path),
@@ -44,6 +46,7 @@ def connect(
             "autoload_known_extensions": "false",
             "memory_limit": memory_limit,
             "preserve_insertion_order": "false",
+            "python_enable_replacements": "true" if sees_variables else "false",
             "temp_directory": tempfile.gettempdir() if spill_folder is None else str(spill_folder),
         },
     )

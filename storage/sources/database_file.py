@@ -192,7 +192,7 @@ class DuckDbFile(DatabaseFile):
     @cached_property
     def _open(self) -> duckdb.DuckDBPyConnection:
         is_database = self._path.suffix.lower() in {*DUCKDB_SUFFIXES, EITHER}
-        opened = connect(self._path if is_database else None, read_only=is_database)
+        opened = connect(self._path if is_database else None, read_only=is_database, sees_variables=False)
         opened.execute("SET preserve_insertion_order = true; SET TimeZone = 'UTC'")
         if not is_database:
             where = (

@@ -203,8 +203,11 @@ class _Fetch:
     def _call(self, batch: list[Listed]) -> _Answer:
         brought: list[Brought] = []
         unreadable: list[tuple[str, str]] = []
+        asked = {one.key for one in batch}
         with translating(self._name):
             for found in self._source.fetch(batch):
+                if found.key not in asked:  # it says nothing of whether a listing was whole
+                    continue
                 if isinstance(found, Unreadable):
                     unreadable.append((found.key, found.reason))
                     continue

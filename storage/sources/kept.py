@@ -148,7 +148,7 @@ class Kept(Closing):
             yield
         except (sqlite3.DatabaseError, MachineError) as error:
             cause = error.__cause__ if isinstance(error, MachineError) else error
-            if not isinstance(cause, sqlite3.DatabaseError) or cause.sqlite_errorname not in _DAMAGED:
+            if getattr(cause, "sqlite_errorname", "") not in _DAMAGED:
                 raise
             self.close()
             (self.folder / INDEX).unlink(missing_ok=True)

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nightrank.storage.errors import InputError, MachineError
-from nightrank.storage.sources.kept import NO_TEXT
+from nightrank.storage.sources.gather import gather
+from nightrank.storage.sources.kept import NO_TEXT, Kept
+from nightrank.storage.sources.source import Fetched, Listed, Source
 from nightrank.tasks.read.signature import source_signature
 from nightrank.tasks.settings.inputs import DocumentsSettings
 from tests.support.tracker import TOKEN, Tracker, tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tests.tasks.read.sources.conftest import Reader
 
@@ -163,6 +165,31 @@ def test_a_token_that_is_not_known_is_told_and_not_shown(
 def test_a_record_in_a_listing_is_not_fetched_and_an_id_may_be_its_own(reader: Reader) -> None:
     found = [(document.document_id, document.text) for document in reader.read(DocumentsSettings(source="odd:x"))]
     assert found == [("a", "In the listing"), ("other", "Fetched")]
+
+
+class Generous(Source):
+    """Gives one of its items whatever is asked for."""
+
+    def __init__(self) -> None:
+        self.keys = ["a", "b"]
+
+    def listing(self) -> Iterator[Listed]:
+        yield from (Listed(key, "1") for key in self.keys)
+
+    def fetch(self, wanted: Sequence[Listed]) -> Iterator[Fetched]:
+        for one in wanted:
+            yield Fetched("a", "1", {"text": "Of a"})
+            if one.key in self.keys:
+                yield Fetched(one.key, "1", {"text": "Asked for"})
+
+
+def test_what_was_not_asked_for_is_no_sign_of_a_short_listing(tmp_path: Path) -> None:
+    source = Generous()
+    with Kept(tmp_path / "kept") as kept:
+        gather(source, kept, name="generous")
+        source.keys = ["a"]
+        gather(source, kept, name="generous")
+        assert [content.key for content in kept.contents()] == ["a"]
 
 
 def test_files_of_a_connector_are_read_as_those_of_a_folder(reader: Reader) -> None:

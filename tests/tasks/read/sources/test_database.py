@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -163,6 +164,7 @@ def test_its_signature_is_another_one_when_it_has_changed(place: Place, tmp_path
     [
         ("SELECT id, body FROM no_such_table", "no_such_table"),
         ("SELEKT 1", "refuses the query"),
+        ("SELECT 1 AS id, * FROM parameters", "does not exist|no such table"),
         ("SELECT 1 AS id, 2 AS price", "no title or text column"),
         ("DELETE FROM articles", "refuses the query"),
         ("SELECT 1 AS id, 'a' AS text; DELETE FROM articles", "refuses the query"),
@@ -175,7 +177,7 @@ def test_a_query_that_cannot_be_one_is_told_and_changes_nothing(
 ) -> None:
     with pytest.raises(InputError) as raised:
         reader.read(place.settings(query))
-    assert said in raised.value.message
+    assert re.search(said, raised.value.message)
     assert "query" in raised.value.message + raised.value.remedy
     assert len(reader.read(place.settings())) == 3
 
