@@ -259,6 +259,10 @@ def test_what_a_night_did_not_come_to_remove_the_next_one_removes_which_has_noth
 
     assert [path.name for path in releases.iterdir() if path.is_dir()] == [last]
     check_readable(collection.workspace)
+    called: list[object] = []
+    monkeypatch.setattr("nightrank.tasks.stages.publish.prune", lambda *_, **__: called.append(_))
+    assert not refresh(collection).changed
+    assert not called  # nothing was left
 
 
 @pytest.mark.long
