@@ -244,11 +244,11 @@ def test_a_key_can_come_from_a_prefect_secret(
     from prefect.blocks.system import Secret
 
     monkeypatch.delenv(VARIABLE)
-    with pytest.raises(InputError, match=r"no key .*api_key_env names is not there"):
+    with pytest.raises(InputError, match=r"no key: .*api_key_env names is not there"):
         refresh(hosted)
     del hosted.settings["reranker.hosted"]["api_key_env"]
     hosted.settings["reranker.hosted"]["api_key_block"] = "rerank-key"
-    with pytest.raises(InputError, match=r"no key .*api_key_block names is not there"):
+    with pytest.raises(InputError, match=r"no key: .*api_key_block names is not there"):
         refresh(hosted)
     Secret(value=KEY).save("rerank-key", overwrite=True)
     assert refresh(hosted).published
