@@ -59,6 +59,12 @@ class _Cursor(Protocol):
     def fetchmany(self, size: int, /) -> list[Any]: ...
 
 
+class _Opened(Protocol):
+    """What both libraries' connections have in common."""
+
+    def close(self) -> None: ...
+
+
 class DatabaseFile(Database):
     """A query of a file on this machine.
 
@@ -77,6 +83,15 @@ class DatabaseFile(Database):
 
     def __init__(self, path: Path, query: str, *, name: str) -> None:
         self._path, self._name, self._query = path, name, as_subquery(query)
+
+    @override
+    def close(self) -> None:
+        if "_open" in self.__dict__:
+            self._open.close()
+
+    @property
+    @abstractmethod
+    def _open(self) -> _Opened: ...
 
     @abstractmethod
     def _execute(self, statement: str, parameters: Sequence[object] = ()) -> _Cursor: ...
@@ -173,11 +188,6 @@ class DuckDbFile(DatabaseFile):
     )
 
     @override
-    def close(self) -> None:
-        if "_open" in self.__dict__:
-            self._open.close()
-
-    @override
     def _execute(self, statement: str, parameters: Sequence[object] = ()) -> _Cursor:
         # The query stands in parentheses; one that ends them could go on with a statement that writes.
         if len(self._open.extract_statements(statement)) > 1:
@@ -217,11 +227,6 @@ class SqliteFile(DatabaseFile):
         "SELECT CAST(documents.{id} AS TEXT), CAST(documents.{cursor} AS TEXT), documents.* "
         "FROM ({query}) AS documents WHERE CAST(documents.{id} AS TEXT) IN (SELECT value FROM json_each(?))"
     )
-
-    @override
-    def close(self) -> None:
-        if "_open" in self.__dict__:
-            self._open.close()
 
     @override
     def _execute(self, statement: str, parameters: Sequence[object] = ()) -> _Cursor:

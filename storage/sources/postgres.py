@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import errors
+from psycopg.adapt import Loader
 from psycopg.sql import SQL, Composed, Identifier
 from psycopg.types.datetime import (
     DateLoader,
@@ -24,10 +25,9 @@ from nightrank.storage.files.text import plain_text
 from nightrank.storage.sources.database import Database, Key, as_subquery, many, require_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from psycopg.abc import Buffer
-    from psycopg.adapt import Loader
 
     from nightrank.storage.serving.address import Address
 
@@ -191,58 +191,31 @@ class PostgresQuery(Database):
             raise MachineError(f"{where} failed: {_words(error)}.", remedy="See its log.") from error
 
 
-class _DateLoader(DateLoader):
+class _OrText(Loader):
+    """Before a loader of times: a time as Python has it, or as the server writes it where Python has none such.
+
+    Those are infinite ones, and 24:00.
+    """
+
     @override
     def load(self, data: Buffer) -> Any:  # as psycopg has it
-        return _as_text(super().load, data)
-
-
-class _TimestampLoader(TimestampLoader):
-    @override
-    def load(self, data: Buffer) -> Any:  # as psycopg has it
-        return _as_text(super().load, data)
-
-
-class _TimestamptzLoader(TimestamptzLoader):
-    @override
-    def load(self, data: Buffer) -> Any:  # as psycopg has it
-        return _as_text(super().load, data)
-
-
-class _TimeLoader(TimeLoader):
-    @override
-    def load(self, data: Buffer) -> Any:  # as psycopg has it
-        return _as_text(super().load, data)
-
-
-class _TimetzLoader(TimetzLoader):
-    @override
-    def load(self, data: Buffer) -> Any:  # as psycopg has it
-        return _as_text(super().load, data)
-
-
-class _IntervalLoader(IntervalLoader):
-    @override
-    def load(self, data: Buffer) -> Any:  # as psycopg has it
-        return _as_text(super().load, data)
+        try:
+            return super().load(data)  # type: ignore[safe-super]  # of the loader behind it
+        except psycopg.DataError:
+            return bytes(data).decode()
 
 
 _LOADERS: Mapping[str, type[Loader]] = {
-    "date": _DateLoader,
-    "timestamp": _TimestampLoader,
-    "timestamptz": _TimestamptzLoader,
-    "time": _TimeLoader,
-    "timetz": _TimetzLoader,
-    "interval": _IntervalLoader,
+    kind: type(loader.__name__, (_OrText, loader), {})
+    for kind, loader in {
+        "date": DateLoader,
+        "timestamp": TimestampLoader,
+        "timestamptz": TimestamptzLoader,
+        "time": TimeLoader,
+        "timetz": TimetzLoader,
+        "interval": IntervalLoader,
+    }.items()
 }
-
-
-def _as_text(load: Callable[[Buffer], object], data: Buffer) -> object:
-    """A time as Python has it, or as the server writes it where Python has none such: infinite, or 24:00."""
-    try:
-        return load(data)
-    except psycopg.DataError:
-        return bytes(data).decode()
 
 
 def _array(ids: Sequence[str]) -> str:

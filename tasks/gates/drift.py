@@ -16,8 +16,7 @@ import pyarrow.compute as pc
 from nightrank.storage.records import kind_of
 from nightrank.storage.release.manifest import Gate
 from nightrank.tasks.evaluate.significance import TIE, lower_bound
-from nightrank.tasks.gates.quality import ranking_values
-from nightrank.tasks.gates.query_names import plain_name
+from nightrank.tasks.gates.quality import named_losses, ranking_values
 from nightrank.tasks.gates.rank_biased_overlap import rank_biased_overlap
 from nightrank.tasks.gates.rules import Incomparable
 from nightrank.tasks.names import judged_queries
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from nightrank.tasks.gates.past import Past
 
 QUALITY, OVERLAP, TOP1 = "quality_drift", "overlap_drift", "top1_drift"
-NAMED = 3  # queries that a reason names
 COMPARABLE = 0.5  # of a release's queries that are asked today: with fewer too little of it is left to go by
 
 
@@ -128,7 +126,7 @@ def quality_drift(
         before=float(before.mean()),
         after=float(made.mean()),
         certain=len(ids) > 1 and lower_bound(made, before, generator=generator, confidence=confidence) > 0.0,
-        worst=tuple(f"{plain_name(query_id)} ({loss:+.3f})" for loss, query_id in losses[:NAMED] if loss < -TIE),
+        worst=named_losses(losses),
         kind=kind_of(judgments) or "people",
     )
 

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.compute as pc
 
-from nightrank.tasks.evaluate.significance import TIE, lower_bound
-from nightrank.tasks.gates.query_names import plain_name
-from nightrank.tasks.gates.rules import Incomparable, QualityChange
+from nightrank.tasks.gates.quality import change_of_values
+from nightrank.tasks.gates.rules import Incomparable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pyarrow as pa
 
+    from nightrank.tasks.gates.rules import QualityChange
+
 RESULTS = "results"  # the stage that is compared
 LEAST_ITEMS = 10  # that both have
-NAMED = 3  # items that a reason names
 
 
 def known_change(
@@ -45,18 +45,13 @@ def known_change(
     if len(items) < LEAST_ITEMS:
         return Incomparable(f"both releases have {len(items)} known items in common, fewer than {LEAST_ITEMS}")
     old, new = (np.array([values[item] for item in items]) for values in (then, now))
-    difference = float((new - old).mean())
-    losses = sorted(zip((new - old).tolist(), items, strict=True))
-    return QualityChange(
+    return change_of_values(
+        old,
+        new,
+        names=[texts.get(item, item) for item in items],
         measure=measure,
-        queries=len(items),
-        before=float(old.mean()),
-        after=float(new.mean()),
-        difference=0.0 if abs(difference) <= TIE else difference,
-        low=lower_bound(old, new, generator=generator, confidence=confidence),
-        worst=tuple(
-            f"{plain_name(texts.get(item, item))} ({loss:+.3f})" for loss, item in losses[:NAMED] if loss < -TIE
-        ),
+        confidence=confidence,
+        generator=generator,
         kind="known items",
     )
 

@@ -16,6 +16,9 @@ from nightrank.tasks.trec.runs import Entry
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
+    from nightrank.storage.judged import JudgedBy
     from nightrank.storage.release.compare import RankingPair
 
 NAMED = 3  # queries that a reason names
@@ -82,21 +85,63 @@ def quality_change(
 
     live = measured({key: rankings.before[key] for key in ids})
     made = measured({key: rankings.after.get(key, []) for key in ids})
-    before = np.array([value for _, _, value in live])
-    after = np.array([value for _, _, value in made])
-    losses = sorted((new - old, query_id) for (query_id, _, old), (_, _, new) in zip(live, made, strict=True))
+    return change_of_values(
+        np.array([value for _, _, value in live]),
+        np.array([value for _, _, value in made]),
+        names=[query_id for query_id, _, _ in live],
+        measure=measure,
+        confidence=confidence,
+        generator=generator,
+        judged_by=judged_by,
+        kind=kind_of(judgments) or "people",
+    )
+
+
+def change_of_values(
+    before: NDArray[np.float64],
+    after: NDArray[np.float64],
+    *,
+    names: Sequence[str],
+    measure: str,
+    confidence: float,
+    generator: np.random.Generator,
+    kind: JudgedBy,
+    judged_by: str = "",
+) -> QualityChange:
+    """The change of a measure, query by query.
+
+    Args:
+        before: float64 (n,), of the live release.
+        after: float64 (n,), of the new one, by the same queries.
+        names: Of the queries (n,), as a reason names them.
+        measure: As ir_measures writes it.
+        confidence: Of the one-sided interval of the mean difference.
+        generator: Of the bootstrap.
+        kind: What the judgments rest on.
+        judged_by: Whose they are, in words, where they are not those of today.
+    """
+    losses = sorted(zip((after - before).tolist(), names, strict=True))
     difference = float((after - before).mean())
     return QualityChange(
         measure=measure,
-        queries=len(ids),
+        queries=len(names),
         before=float(before.mean()),
         after=float(after.mean()),
         difference=0.0 if abs(difference) <= TIE else difference,
         low=lower_bound(before, after, generator=generator, confidence=confidence),
-        worst=tuple(f"{plain_name(query_id)} ({loss:+.3f})" for loss, query_id in losses[:NAMED] if loss < 0),
+        worst=named_losses(losses),
         judged_by=judged_by,
-        kind=kind_of(judgments) or "people",
+        kind=kind,
     )
+
+
+def named_losses(losses: Sequence[tuple[float, str]]) -> tuple[str, ...]:
+    """The queries that lost most, as a reason names them; a change that is none but for rounding is no loss.
+
+    Args:
+        losses: Changes and names, the lowest first.
+    """
+    return tuple(f"{plain_name(name)} ({loss:+.3f})" for loss, name in losses[:NAMED] if loss < -TIE)
 
 
 def worse_of(today: QualityChange | Incomparable, live: QualityChange | Incomparable) -> QualityChange | Incomparable:
