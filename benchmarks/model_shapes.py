@@ -68,6 +68,7 @@ SHAPES = (
     Shape("cross-encoder/ettin-reranker-32m-v1", "reranker", "modernbert", 10, 384, 576, 6),
     Shape("cross-encoder/ettin-reranker-68m-v1", "reranker", "modernbert", 19, 512, 768, 8),
     Shape("cross-encoder/ettin-reranker-150m-v1", "reranker", "modernbert", 22, 768, 1152, 12),
+    Shape("FacebookAI/xlm-roberta-base", "reranker", "xlm-roberta", 12, 768, 3072, 12),
     Shape("BAAI/bge-reranker-v2-m3", "reranker", "xlm-roberta", 24, 1024, 4096, 16),
     Shape("mixedbread-ai/mxbai-rerank-base-v2", "reranker", "qwen2", 24, 896, 4864, 14, key_values=128),
     Shape("mixedbread-ai/mxbai-rerank-large-v2", "reranker", "qwen2", 28, 1536, 8960, 12, key_values=256),
@@ -91,17 +92,18 @@ SHAPES = (
 PACKAGED = Shape("packaged", "reranker", "bert", 6, 384, 1536, 12)  # reranker and embedder alike
 
 
-def save_random(shape: Shape, folder: Path) -> Path:
+def save_random(shape: Shape, folder: Path, *, tokenizer: Path | None = None) -> Path:
     """Save a cross-encoder, a dual encoder or a SPLADE encoder of a shape, with random weights.
 
     Args:
         shape: The shape.
         folder: Must not be there.
+        tokenizer: A folder with the packaged embedder's; None: the package.
     """
     import torch
 
     torch.manual_seed(0)
-    copy_tokenizer(folder)
+    copy_tokenizer(folder, source=tokenizer)
     if shape.kind == "embedder":
         _network(shape).save_pretrained(folder)
         pooling = folder / "1_Pooling" / "config.json"

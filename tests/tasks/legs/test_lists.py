@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.tasks.dense.retrieve import Block
+    from nightrank.tasks.dense.scan import Block
 
 DIM = 2
 
