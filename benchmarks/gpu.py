@@ -21,7 +21,7 @@ from rich.console import Console
 
 from benchmarks.claims import benchmark_parser, keep, table_of
 from benchmarks.gpu_dense import copy_rate, dense
-from benchmarks.gpu_models import Card, embed, rerank, shape_named
+from benchmarks.gpu_models import XLM_ROBERTA_BASE, Card, embed, rerank, shape_named
 from benchmarks.machine import matrix_rate, memory_bandwidth
 from benchmarks.results import page_of
 from benchmarks.time_budget import Part, Told, run_parts
@@ -30,11 +30,7 @@ from nightrank.tasks.models.files import resolve_device
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MODERN, LARGER, XLM = (
-    "cross-encoder/ettin-reranker-17m-v1",
-    "cross-encoder/ettin-reranker-150m-v1",
-    "FacebookAI/xlm-roberta-base",
-)
+MODERN, LARGER = "cross-encoder/ettin-reranker-17m-v1", "cross-encoder/ettin-reranker-150m-v1"
 AT_THE_END = 10.0  # seconds, to tell of it
 
 
@@ -67,16 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def parts_of(card: Card) -> list[Part]:
     """What is done, the more important first."""
     least = 1.0 if card.is_small else 20.0
-    rerankers: list[tuple[str, float, str | None]] = [
+    rerankers = [
         ("the packaged reranker", 1.2, None),
-        ("a ModernBERT of 17 million parameters", 1.0, MODERN),
-        ("an XLM-RoBERTa base", 1.0, XLM),
-        ("a ModernBERT of 150 million parameters", 0.8, LARGER),
+        ("a ModernBERT of 17 million parameters", 1.0, shape_named(MODERN)),
+        ("an XLM-RoBERTa base", 1.0, XLM_ROBERTA_BASE),
+        ("a ModernBERT of 150 million parameters", 0.8, shape_named(LARGER)),
     ]
-    races = [
-        Part(name, weight, least, partial(rerank, card, None if shape is None else shape_named(shape)))
-        for name, weight, shape in rerankers
-    ]
+    races = [Part(name, weight, least, partial(rerank, card, shape)) for name, weight, shape in rerankers]
     return [
         Part("the dense leg", 1.2, least, partial(dense, card.device, small=card.is_small)),
         races[0],

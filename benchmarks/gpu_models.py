@@ -22,7 +22,7 @@ from benchmarks.model_races import (
     sentence_transformer_of,
     text_lengths,
 )
-from benchmarks.model_shapes import PACKAGED, SHAPES, save_random
+from benchmarks.model_shapes import PACKAGED, SHAPES, Shape, save_random
 from benchmarks.race import Laps, race
 from benchmarks.time_budget import amount_within
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
@@ -38,8 +38,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchmarks.model_shapes import Shape
-
+XLM_ROBERTA_BASE = Shape("FacebookAI/xlm-roberta-base", "reranker", "xlm-roberta", 12, 768, 3072, 12)
 RERANK_TARGET, EMBED_TARGET = 3.0, 2.0  # times plain float16
 EQUAL = 2e-5  # of scores and of vectors' places, in single precision
 DEPTH = 20  # pairs of a query
@@ -107,7 +106,7 @@ def rerank(card: Card, shape: Shape | None, seconds: float) -> list[Claim]:
         pairs = made.pairs(count)
         queries, texts = [query for query, _ in pairs], [text for _, text in pairs]
         nothing = np.zeros(count, dtype=np.int64)
-        runners = {"ours": lambda: ours.score(queries, texts, nothing)}
+        runners: dict[str, Callable[[], object]] = {"ours": lambda: ours.score(queries, texts, nothing)}
         return runners | {f"predict, {size} a batch": predicting(theirs, pairs, size) for size in sizes}
 
     count, laps, peer = _raced(card, runners_of, end)

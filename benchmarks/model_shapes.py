@@ -68,7 +68,6 @@ SHAPES = (
     Shape("cross-encoder/ettin-reranker-32m-v1", "reranker", "modernbert", 10, 384, 576, 6),
     Shape("cross-encoder/ettin-reranker-68m-v1", "reranker", "modernbert", 19, 512, 768, 8),
     Shape("cross-encoder/ettin-reranker-150m-v1", "reranker", "modernbert", 22, 768, 1152, 12),
-    Shape("FacebookAI/xlm-roberta-base", "reranker", "xlm-roberta", 12, 768, 3072, 12),
     Shape("BAAI/bge-reranker-v2-m3", "reranker", "xlm-roberta", 24, 1024, 4096, 16),
     Shape("mixedbread-ai/mxbai-rerank-base-v2", "reranker", "qwen2", 24, 896, 4864, 14, key_values=128),
     Shape("mixedbread-ai/mxbai-rerank-large-v2", "reranker", "qwen2", 28, 1536, 8960, 12, key_values=256),
@@ -138,7 +137,8 @@ def _network(shape: Shape) -> Any:  # noqa: ANN401 (transformers leaves it untyp
             network.cls.predictions.decoder.bias.fill_(-2.0)  # a text has few words of the vocabulary, or none
         return network
     if shape.architecture == "bert":
-        return transformers.BertModel(transformers.BertConfig(**sizes))
+        bert = transformers.BertForSequenceClassification if scores else transformers.BertModel
+        return bert(transformers.BertConfig(**{**sizes, "num_labels": 1}))
     if shape.architecture == "xlm-roberta":
         kind = transformers.XLMRobertaForSequenceClassification if scores else transformers.XLMRobertaModel
         return kind(transformers.XLMRobertaConfig(**{**sizes, "num_labels": 1}))

@@ -67,11 +67,9 @@ class DeviceProducts:
     def __init__(self, device: str, queries: NDArray[np.float32]) -> None:
         self._device = torch.device(device)
         self._is_cuda = self._device.type == "cuda"
-        self._copies = torch.cuda.Stream(self._device) if self._is_cuda else None
+        self._copies = torch.cuda.Stream(self._device) if self._is_cuda else None  # type: ignore[no-untyped-call]
         free = free_bytes(self._device)
-        self._scores = MOST_SCORES if free is None else min(MOST_SCORES, free // 2 // BYTES_A_SCORE)
-        if free is None:
-            self._scores = SCORES_ELSEWHERE
+        self._scores = SCORES_ELSEWHERE if free is None else min(MOST_SCORES, free // 2 // BYTES_A_SCORE)
         self._queries = queries
         held = len(queries) if free is None else free // 4 // (4 * max(1, queries.shape[1]))
         self._held = self._sent(queries[:held])
@@ -137,7 +135,7 @@ def free_bytes(device: torch.device) -> int | None:
         torch.cuda.empty_cache()  # what models have left behind
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type == "mps":
-        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+        return max(0, torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     return None
 
 

@@ -41,14 +41,14 @@ def test_what_a_part_leaves_is_there_for_the_next_and_what_does_not_fit_is_told(
     clock, given = Clock(), list[float]()
     parts = [
         clock.part("first", 1.0, 10.0, takes=20.0, given=given),  # a quarter of 80 s
-        clock.part("large", 2.0, 50.0, takes=30.0, given=given),  # two thirds of 60 s are too few
-        clock.part("last", 1.0, 10.0, takes=70.0, given=given),  # all that is left
-        clock.part("late", 0.0, 10.0, takes=1.0, given=given),
+        clock.part("large", 1.0, 50.0, takes=30.0, given=given),  # a third of 60 s is too little
+        clock.part("last", 1.0, 10.0, takes=70.0, given=given),  # half of 60 s, and takes longer
+        clock.part("late", 1.0, 10.0, takes=1.0, given=given),
     ]
     *_, told = run_parts(parts, 80.0, clock=clock)
-    assert given == [20.0, 60.0]
+    assert given == [20.0, 30.0]
     assert [claim.claim for claim in told.claims] == ["first", "last"]
-    assert told.undone[0] == "skipped: large, which takes 50 s; 40 s are left"
+    assert told.undone[0] == "skipped: large, which takes 50 s; 20 s are left"
     assert told.undone[1].startswith("skipped: late")
     assert not told.has_failed
 
@@ -78,7 +78,7 @@ def test_the_script_says_what_it_can_do() -> None:
 @pytest.mark.long
 def test_on_a_processor_all_of_it_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        gpu.main(["--device", "cpu", "--small", "--minutes", "0.5", "--work", str(tmp_path)])
+        gpu.main(["--device", "cpu", "--small", "--minutes", "3", "--work", str(tmp_path)])
 
     printed = capsys.readouterr().out
     claims = json.loads((tmp_path / "claims/gpu.json").read_text())["claims"]
