@@ -23,7 +23,7 @@ from benchmarks.lengths import described
 from benchmarks.machine import matrix_rate
 from benchmarks.mixed_texts import candidates_of, mixed_chunks
 from benchmarks.model_races import cross_encoder_of, pair_lengths, predicting, rerank_claim
-from benchmarks.model_shapes import SHAPES, save_random
+from benchmarks.model_shapes import SHAPES, TINY_DECODER, save_random
 from benchmarks.race import race
 from nightrank.tasks.rerank.compare import agreement
 from nightrank.tasks.rerank.cross_encoder import Reranker
@@ -51,14 +51,14 @@ def main() -> None:
     parser = benchmark_parser(__doc__ or "")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of BEIR folders")
     parser.add_argument("--model", default="nightrank-minilm", help="a name, a folder or a hub id")
-    parser.add_argument("--shape", choices=[shape.name for shape in SHAPES if shape.kind == "reranker"])
+    shapes = {shape.name: shape for shape in (*SHAPES, TINY_DECODER) if shape.kind == "reranker"}
+    parser.add_argument("--shape", choices=[*shapes])
     parser.add_argument("--device", default="auto", help="as in the settings")
     parser.add_argument("--batch-tokens", type=int, help="as in the settings")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if options.shape is not None:
-            shape = next(shape for shape in SHAPES if shape.name == options.shape)
-            options.model = str(save_random(shape, Path(folder) / "model"))
+            options.model = str(save_random(shapes[options.shape], Path(folder) / "model"))
         main_of(claims_of(options), options)
 
 
