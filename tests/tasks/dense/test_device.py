@@ -100,11 +100,15 @@ def test_any_vectors_in_any_blocks_give_the_lists_of_the_processor(
     is_cut_off: bool,
 ) -> None:
     generator = np.random.default_rng(seed)
-    drawn = {
-        "whole": lambda n: generator.integers(-2, 3, (n, dimensions)),  # many tie, and some are zero
-        "alike": lambda n: np.linspace(1.0, 2.0, dimensions) + 1e-7 * generator.standard_normal((n, dimensions)),
-        "real": lambda n: generator.standard_normal((n, dimensions)) * 10.0 ** generator.integers(-3, 4, (n, 1)),
-    }[kind]
+
+    def drawn(n: int) -> NDArray[np.number]:
+        if kind == "whole":  # many tie, and some are zero
+            return generator.integers(-2, 3, (n, dimensions))
+        noise = generator.standard_normal((n, dimensions))
+        if kind == "alike":
+            return np.linspace(1.0, 2.0, dimensions) + 1e-7 * noise
+        return noise * 10.0 ** generator.integers(-3, 4, (n, 1))
+
     vectors, queries = (drawn(n).astype(np.float32) for n in (count, 5))
     with np.errstate(over="ignore"):
         vectors, queries = vectors * np.float32(scale), queries * np.float32(generator.choice([1.0, 1e-10, 1e10]))
