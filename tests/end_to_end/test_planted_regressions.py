@@ -149,6 +149,41 @@ def test_half_of_the_collection_missing_is_stopped_by_the_quality_where_queries_
     live.assert_untouched(collection)
 
 
+# What each document is about, as people ask who do not have its words.
+IN_OTHER_WORDS = (
+    "insects that produce sweet syrup",
+    "material of the hive's cells",
+    "oven recipe for a loaf",
+    "natural fermentation of a bakery culture",
+    "why does the ocean go up at the beach",
+    "daytime darkness in astronomy",
+    "frozen rivers in the mountains",
+    "erupting mountain",
+    "coloured bow on a wet day",
+    "loud noise during a storm",
+    "finding a direction on a ship",
+    "how old timepieces measure hours",
+    "manufacture of writing sheets",
+    "medieval writing fluid",
+    "how are window panes produced",
+    "ancient masonry for crossing a river",
+    "invention that helped transport",
+    "weaving cloth",
+    "getting seasoning from the ocean",
+    "hot drink from China",
+    "breakfast beverage with caffeine",
+    "dairy product that ages",
+    "what to do with vegetables each season",
+    "pollination and flowers",
+    "weather and light",
+    "volcanic stones",
+    "historic crafts",
+    "navigation at night",
+    "kitchen chemistry",
+    "planting fruit",
+)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("part", "says"), [("embedder", "the dual encoder's similarities"), ("reranker", "the reranker's scores")]
@@ -159,9 +194,8 @@ def test_a_model_with_the_tokenizer_of_another_is_stopped_where_nothing_is_judge
     del collection.settings["judgments"]
     models = {"embedder": packaged_embedder(), "reranker": packaged}
     collection.settings["embedder"] = {"model": str(models["embedder"])}
-    collection.settings["reranker"] = {"model": str(models["reranker"]), "depth": 8}
-    asked = [str(of) for row in collection.documents for of in (row["title"], str(row["text"]).partition(".")[0])]
-    collection.log = [(f"q{number}", text, 1) for number, text in enumerate(asked)]
+    collection.settings["reranker"] = {"model": str(models["reranker"]), "depth": 12}
+    collection.log = [(f"q{number}", text, 1) for number, text in enumerate(IN_OTHER_WORDS)]
     live = published_with_default_gates(collection, refresh)
     collection.settings["gates"] = {"min_overlap": "none", "max_top1_changed": "none", "max_unrelated": "none"}
     folder = with_tokenizer(models[part], collection.folder / "foreign", shuffled)
