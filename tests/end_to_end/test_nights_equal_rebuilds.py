@@ -92,7 +92,8 @@ def test_any_history_ends_where_a_rebuild_ends(
 ) -> None:
     generator = np.random.default_rng(seed)
     # The packaged learned order weighs the packaged reranker alone: here one of our own knows the small one.
-    learned = LearnedOrder.of(read_order().gates, str(collection.settings["reranker"]["model"]))
+    packaged = read_order()
+    learned = LearnedOrder.of(packaged.gates, str(collection.settings["reranker"]["model"]), grams=packaged.grams)
     model = tmp_path / "order.json"
     model.write_text(order_file(learned, {}), encoding="utf-8")
     collection.settings["retrieval"] = retrieval
