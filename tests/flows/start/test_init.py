@@ -75,7 +75,7 @@ def test_a_folder_of_pages_is_all_that_is_needed(
     monkeypatch.chdir(tmp_path)
     ended = nightrank("init", "--yes")
     assert ended.code == 0
-    assert written(tmp_path) == {"documents": {"source": "docs"}, "queries": {}}
+    assert written(tmp_path) == {"documents": {"source": "docs"}, "queries": {"budget_seconds": 180.0}}
     assert "No query log" in (tmp_path / "nightrank.toml").read_text(encoding="utf-8")
     assert "nightrank refresh" in ended.out
     assert [*tmp_path.glob(".*")] == []
@@ -102,18 +102,18 @@ def test_a_folder_in_beir_s_layout_has_its_queries_and_judgments(tmp_path: Path,
     at = f"{inside}/" if inside else ""
     assert written(tmp_path) == {
         "documents": {"source": inside or "corpus.jsonl"},
-        "queries": {"log": f"{at}queries.jsonl", "from_documents": 200},
+        "queries": {"log": f"{at}queries.jsonl", "from_documents": 200, "budget_seconds": 180.0},
         "judgments": {"qrels": f"{at}qrels/test.tsv"},
     }
     assert done.seen.documents.count == 4
 
 
-def test_a_long_log_gets_a_budget_and_a_short_one_queries_of_the_documents(tmp_path: Path) -> None:
+def test_a_long_log_gets_no_queries_of_the_documents(tmp_path: Path) -> None:
     pages(tmp_path / "docs", ENGLISH)
     log = tmp_path / "searches.csv"
     log.write_text("query,count\n" + "".join(f"bees {number},2\n" for number in range(400)), encoding="utf-8")
     initialise(tmp_path, "docs", ask=None)
-    assert written(tmp_path)["queries"] == {"log": "searches.csv", "budget_seconds": 300.0}
+    assert written(tmp_path)["queries"] == {"log": "searches.csv", "budget_seconds": 180.0}
 
 
 @pytest.mark.parametrize("name", ["research.txt", "git-log.txt", "log.txt", "search-guide.txt", "inquiry.txt"])
