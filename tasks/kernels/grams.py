@@ -40,7 +40,7 @@ class GramTable(NamedTuple):
 
 
 @compiled
-def slot_of(table: GramTable, first: np.uint64, last: np.uint32) -> int:
+def slot_of(table: GramTable, first: np.uint64, last: np.uint32) -> np.int64:
     """The slot that holds a gram, or the free one where it belongs."""
     mask = np.uint64(table.numbers.size - 1)
     mixed = (first ^ (np.uint64(last) << np.uint64(43))) * np.uint64(0x9E3779B97F4A7C15)

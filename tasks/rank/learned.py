@@ -128,7 +128,7 @@ class LearnedOrder:
             log: Of the log that the queries are part of.
         """
         weights = self.weights(lists, legs, log=log)
-        scores = weights[GRAMS][lists.queries] * lists.grams
+        scores: NDArray[np.float64] = weights[GRAMS][lists.queries] * lists.grams
         for leg in legs:
             scores += weights[leg][lists.queries] * lists.entry_scores(leg, rank_share=self.gates[leg].rank_share)
         return scores

@@ -33,7 +33,8 @@ def reference(query: str, text: str) -> list[bool]:
 
 
 def bits(entry: bytes, count: int) -> list[bool]:
-    return np.unpackbits(np.frombuffer(entry, dtype=np.uint8)).astype(bool)[:count].tolist()
+    found: list[bool] = np.unpackbits(np.frombuffer(entry, dtype=np.uint8)).astype(bool)[:count].tolist()
+    return found
 
 
 def one_by_one(queries: Sequence[str], texts: Sequence[str]) -> pa.Array:
@@ -121,7 +122,9 @@ def test_pairs_come_in_any_order_and_texts_to_any_number_of_queries() -> None:
 
 def shares(*rows: tuple[int, bytes | None]) -> list[float]:
     """Shares of entries: query, and bits."""
-    return gram_shares(np.array([row[0] for row in rows]), pa.array([row[1] for row in rows], GRAM_BITS)).tolist()
+    grams = pa.array([row[1] for row in rows], GRAM_BITS)
+    found: list[float] = gram_shares(np.array([row[0] for row in rows]), grams).tolist()
+    return found
 
 
 def test_a_share_is_weighted_by_how_few_of_the_querys_candidates_have_a_gram() -> None:
