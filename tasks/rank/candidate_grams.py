@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 PAIR_GRAMS = pa.schema([CANDIDATES.field(name) for name in ("query_key", "chunk_hash", "grams")])
 QUERIES_HELD = 50_000  # whose grams are in memory at one time
 TEXTS_HELD = 32_768  # likewise texts
-TEXTS_A_TIME = 1024  # whose characters are
 
 
 class ChunkTexts(Protocol):
@@ -139,9 +138,7 @@ def _looked_for(coded: _Coded, rows: NDArray[np.intp], queries: Mapping[str, str
         if order.null_count:
             raise KeyError(hashes.filter(order.is_null())[0].as_py())
         said = held.column("text").take(order)
-        for first in range(start, start + len(said), TEXTS_A_TIME):
-            begin, end = np.searchsorted(of_text[by_text], [first, first + TEXTS_A_TIME])
-            pairs = by_text[begin:end]
-            block = said.slice(first - start, TEXTS_A_TIME).to_pylist()
-            search.look(block, pairs, of_text[pairs] - first)
+        begin, end = np.searchsorted(of_text[by_text], [start, start + TEXTS_HELD])
+        pairs = by_text[begin:end]
+        search.look(said.to_pylist(), pairs, of_text[pairs] - start)
     return search.found()

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 GRAM_BITS = pa.large_binary()  # what is kept of a pair
 LENGTH = 4
+TEXTS_A_TIME = 1024  # whose characters are in memory
 MOST_GRAMS = 512  # of a query; of a longer one the first count
 _WORD_CLASSES = frozenset("LMN")  # letters, marks, digits
 _CHARACTER_BITS = 21
@@ -130,19 +131,22 @@ class GramSearch:
         """
         from nightrank.tasks.kernels.grams import mark
 
-        asked, (codes, text_bounds) = self.asked, _codes_of(texts)
-        mark(
-            self.table,
-            np.full(asked.firsts.size, -1, dtype=np.int64),
-            codes,
-            text_bounds,
-            np.searchsorted(of_text, np.arange(len(texts) + 1)).astype(np.int64),
-            self.of_query[pairs],
-            asked.bounds,
-            asked.numbers,
-            self.bits,
-            self.bounds[:-1][pairs],
-        )
+        asked = self.asked
+        bounds = np.searchsorted(of_text, np.arange(len(texts) + 1)).astype(np.int64)
+        for first in range(0, len(texts), TEXTS_A_TIME):
+            codes, text_bounds = _codes_of(texts[first : first + TEXTS_A_TIME])
+            mark(
+                self.table,
+                np.full(asked.firsts.size, -1, dtype=np.int64),
+                codes,
+                text_bounds,
+                bounds[first : first + TEXTS_A_TIME + 1],
+                self.of_query[pairs],
+                asked.bounds,
+                asked.numbers,
+                self.bits,
+                self.bounds[:-1][pairs],
+            )
 
     def found(self) -> pa.Array:
         """The bits of each pair: large_binary (n,)."""

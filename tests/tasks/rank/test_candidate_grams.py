@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nightrank.tasks.rank import candidate_grams
+from nightrank.tasks.rank import candidate_grams, grams
 from nightrank.tasks.rank.candidate_grams import PAIR_GRAMS, grams_of, texts_by_key, with_grams
 from nightrank.tasks.rank.grams import GRAM_BITS, grams_in
 
@@ -49,8 +49,8 @@ def expected(of: pa.Table) -> list[bytes]:
 
 @pytest.mark.parametrize("held", [1, 2, 1000])
 def test_each_pair_has_its_own_grams_however_many_texts_are_held(held: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("QUERIES_HELD", "TEXTS_HELD", "TEXTS_A_TIME"):
-        monkeypatch.setattr(candidate_grams, name, held)
+    for module, name in ((candidate_grams, "QUERIES_HELD"), (candidate_grams, "TEXTS_HELD"), (grams, "TEXTS_A_TIME")):
+        monkeypatch.setattr(module, name, held)
     wanted = pairs(60)
     found = with_grams(wanted, QUERIES, Texts())
     assert found.column("grams").to_pylist() == expected(wanted)
