@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Kind: TypeAlias = Literal["reranker", "embedder", "sparse"]
-Architecture: TypeAlias = Literal["bert", "xlm-roberta", "modernbert", "qwen2"]
+Architecture: TypeAlias = Literal["bert", "xlm-roberta", "modernbert", "qwen2", "qwen3"]
 
+GATED: set[Architecture] = {"modernbert", "qwen2", "qwen3"}
+DECODERS: set[Architecture] = {"qwen2", "qwen3"}
 VOCABULARY = 30_522  # of the packaged tokenizer; what is looked up in a larger table costs the same
 
 
@@ -57,7 +59,7 @@ class Shape:
         """
         tokens, squares = float(lengths.sum()), float((lengths.astype(np.float64) ** 2).sum())
         attention = 4 * self.width**2 + 4 * self.width * (self.key_values or self.width)
-        matrices = 3 if self.architecture in {"modernbert", "qwen2"} else 2  # of the feed-forward part; 3 are gated
+        matrices = 3 if self.architecture in GATED else 2  # of the feed-forward part
         layer = tokens * (attention + 2 * matrices * self.width * self.inner) + squares * 4 * self.width
         head = tokens * 2 * (self.width**2 + self.width * VOCABULARY) if self.vocabulary_head else 0.0
         return self.layers * layer + head
@@ -88,20 +90,37 @@ SHAPES = (
     ),
     Shape("naver/splade-v3", "sparse", "bert", 12, 768, 3072, 12, vocabulary_head=True),
 )
+# A small one of Qwen3-Reranker's kind, which is asked by a chat template.
+TINY_DECODER = Shape("tiny-qwen3", "reranker", "qwen3", 6, 256, 768, 4, key_values=128)
+CHAT_TEMPLATE = """<|im_start|>system
+Judge whether the Document meets the requirements based on the Query and the Instruct provided. Note that the answer \
+can only be "yes" or "no".<|im_end|>
+<|im_start|>user
+<Instruct>: {{ messages | selectattr("role", "eq", "system") | map(attribute="content") | first
+| default("Given a web search query, retrieve relevant passages that answer the query") }}
+<Query>: {{ messages | selectattr("role", "eq", "query") | map(attribute="content") | first }}
+<Document>: {{ messages | selectattr("role", "eq", "document") | map(attribute="content") | first }}<|im_end|>
+<|im_start|>assistant
+<think>
+
+</think>
+
+"""
 PACKAGED = Shape("packaged", "reranker", "bert", 6, 384, 1536, 12)  # reranker and embedder alike
 
 
-def save_random(shape: Shape, folder: Path) -> Path:
+def save_random(shape: Shape, folder: Path, *, tokenizer: Path | None = None) -> Path:
     """Save a cross-encoder, a dual encoder or a SPLADE encoder of a shape, with random weights.
 
     Args:
         shape: The shape.
         folder: Must not be there.
+        tokenizer: A folder with the packaged embedder's; None: the package.
     """
     import torch
 
     torch.manual_seed(0)
-    copy_tokenizer(folder)
+    copy_tokenizer(folder, source=tokenizer)
     if shape.kind == "embedder":
         _network(shape).save_pretrained(folder)
         pooling = folder / "1_Pooling" / "config.json"
@@ -109,7 +128,9 @@ def save_random(shape: Shape, folder: Path) -> Path:
         return folder
     (folder / "modules.json").unlink()
     _network(shape).save_pretrained(folder)
-    if shape.architecture in {"modernbert", "qwen2"}:
+    if shape.architecture == "qwen3":
+        (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
+    if shape.architecture in GATED:
         _save_modules(shape, folder)
     return folder
 
@@ -136,7 +157,8 @@ def _network(shape: Shape) -> Any:  # noqa: ANN401 (transformers leaves it untyp
             network.cls.predictions.decoder.bias.fill_(-2.0)  # a text has few words of the vocabulary, or none
         return network
     if shape.architecture == "bert":
-        return transformers.BertModel(transformers.BertConfig(**sizes))
+        bert = transformers.BertForSequenceClassification if scores else transformers.BertModel
+        return bert(transformers.BertConfig(**{**sizes, "num_labels": 1}))
     if shape.architecture == "xlm-roberta":
         kind = transformers.XLMRobertaForSequenceClassification if scores else transformers.XLMRobertaModel
         return kind(transformers.XLMRobertaConfig(**{**sizes, "num_labels": 1}))
@@ -144,8 +166,10 @@ def _network(shape: Shape) -> Any:  # noqa: ANN401 (transformers leaves it untyp
         ends: dict[str, Any] = {"cls_token_id": 101, "sep_token_id": 102}
         return transformers.ModernBertModel(transformers.ModernBertConfig(**sizes, **ends))
     assert shape.key_values is not None
-    groups = shape.heads * shape.key_values // shape.width
-    return transformers.Qwen2ForCausalLM(transformers.Qwen2Config(**sizes, num_key_value_heads=groups))
+    sizes["num_key_value_heads"] = shape.heads * shape.key_values // shape.width
+    if shape.architecture == "qwen2":
+        return transformers.Qwen2ForCausalLM(transformers.Qwen2Config(**sizes))
+    return transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**sizes, head_dim=shape.width // shape.heads))
 
 
 def _save_modules(shape: Shape, folder: Path) -> None:
@@ -156,7 +180,7 @@ def _save_modules(shape: Shape, folder: Path) -> None:
     from sentence_transformers.cross_encoder.modules import LogitScore
     from sentence_transformers.sentence_transformer.modules import LayerNorm, Pooling
 
-    if shape.architecture == "qwen2":
+    if shape.architecture in DECODERS:
         network = Transformer(str(folder), transformer_task="text-generation")
         modules = [network, LogitScore(true_token_id=1, false_token_id=2)]
     else:

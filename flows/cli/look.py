@@ -24,6 +24,7 @@ from nightrank.flows.cli.options import (
 from nightrank.storage.errors import InputError, MachineError
 
 if TYPE_CHECKING:
+    from nightrank.flows.settings_file import Configuration
     from nightrank.storage.serving.cache import CachedResults
     from nightrank.storage.workspace.base import Workspace
 
@@ -32,44 +33,41 @@ def search(
     query: Annotated[str, Parameter(help="As people type it.")],
     *,
     config: Config = None,
-    live: Annotated[bool, flag("Compute the results now, by both stages, over the current release.")] = False,
+    live: Annotated[bool, flag("Compute the results now, by both stages, also where the release holds some.")] = False,
     near: Annotated[
-        bool, flag("Where the query is not in the cache, take the results of one that says the same.")
+        bool, flag("Where the release holds none, take the results of a query that says the same.")
     ] = False,
+    cached: Annotated[bool, flag("Show what the release holds, or nothing: exit code 2.")] = False,
     filter_: Annotated[
         str | None,
         Parameter(name="--filter", help='Filter on metadata, as JSON: {"type": "docs", "weight": {"lt": 2000}}.'),
     ] = None,
     json_: Json = False,
 ) -> int:
-    """Show the results of a query: from the cache, of a query that says the same with --near, or now with --live."""
+    """Show the results of a query: those that the release holds, or computed now where it holds none."""
     from nightrank.storage.keys import normalise_query
+
+    if cached and (live or near):
+        message = "--cached shows what the release holds, and nothing else."
+        raise InputError(message, remedy="Leave out --live and --near, or --cached.")
 
     if not normalise_query(query):
         message = f"The query {query!r} is empty."
         raise InputError(message, remedy="Give some words to look for.")
     _, configuration = settings_of(config)
-    if live:
+    found = None if live else _held(configuration, query, filter_, near=near)
+    if found is None and not cached and (live or configuration.settings.reranker.hosted.url is None):
         from nightrank.flows.operate.search import live_warnings, search_live
 
         for warning in live_warnings(configuration):
             sys.stderr.write(f"Note: {warning}\n")
         found = search_live(configuration, query, filter_by=filter_)
-    else:
-        from nightrank.tasks.near.cache import SearchCache
-
-        with SearchCache.of(configuration.workspace) as cache:
-            cached = cache.get(query, filter_by=filter_, near=near)
-        if near and _asks_pool(configuration.workspace, cache.release_id, cached):
-            from nightrank.flows.operate.search import search_pool
-
-            cached = search_pool(configuration, query, filter_by=filter_) or cached
-        if cached is None:
-            asked = repr(query) if filter_ is None else f"{query!r} with this filter"
-            message = f"The release {cache.release_id} holds no results for {asked}"
-            message += ", nor for a query that says the same." if near else "."
-            raise InputError(message, remedy="Use --live to compute them now, or add the query to the log.")
-        found = cached
+    if found is None:
+        asked = repr(query) if filter_ is None else f"{query!r} with this filter"
+        message = f"The release holds no results for {asked}"
+        message += ", nor for a query that says the same." if near else "."
+        pays = "" if cached else ", and ask the hosted reranker"
+        raise InputError(message, remedy=f"Use --live to compute them now{pays}, or add the query to the log.")
     if json_:
         import json
         from dataclasses import asdict
@@ -85,6 +83,19 @@ def search(
 
         show_results(found)
     return 0
+
+
+def _held(configuration: Configuration, query: str, filter_by: str | None, *, near: bool) -> CachedResults | None:
+    """What the release holds for a query, or for one that says the same."""
+    from nightrank.tasks.near.cache import SearchCache
+
+    with SearchCache.of(configuration.workspace) as cache:
+        found = cache.get(query, filter_by=filter_by, near=near)
+    if near and _asks_pool(configuration.workspace, cache.release_id, found):
+        from nightrank.flows.operate.search import search_pool
+
+        return search_pool(configuration, query, filter_by=filter_by) or found
+    return found
 
 
 def _asks_pool(workspace: Workspace, release_id: str, found: CachedResults | None) -> bool:

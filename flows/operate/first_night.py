@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import cycle
 from typing import TYPE_CHECKING, NamedTuple
 
 from nightrank.storage.files.parquet import stream_rows
@@ -114,9 +115,10 @@ def _scoring_rate(
     if plan is None or isinstance(plan, HostedPlan):
         return None
     reranker = LazyReranker(plan, settings).load()
+    in_turn = cycle(queries)
 
     def score(some: Sequence[str]) -> object:
-        asked = [queries[number % len(queries)] for number in range(len(some))]
+        asked = [next(in_turn)] * len(some)  # as of a night: a query's pairs stand together
         return reranker.score(asked, some, about_tokens([f"{q} {text}" for q, text in zip(asked, some, strict=True)]))
 
     return _rate(score, texts)

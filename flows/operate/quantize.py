@@ -76,12 +76,14 @@ def quantize_reranker(
         What was made, how fast it is, and how far its scores agree.
 
     Raises:
-        InputError: There is no release, no reranker that runs here, or the folder is there.
+        InputError: There is no release, no reranker that runs here, a prompt for it, or the folder is there.
     """
     settings, base = configuration.settings, configuration.base
     if settings.reranker.model == NO_RERANKER or settings.reranker.hosted.api != NOT_HOSTED:
         message = "The settings name no reranker that runs here."
         raise InputError(message, remedy="Name a cross-encoder as [reranker].model.")
+    if settings.reranker.prompt is not None:
+        raise InputError("In 8 bits a reranker takes no prompt.", remedy="Leave [reranker].prompt out.")
     plan = plan_local(settings.reranker, settings.execution, base=base)
     with configuration.workspace.reading():
         release = StoredRelease.open(configuration.workspace)

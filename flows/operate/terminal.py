@@ -234,7 +234,7 @@ def show_next_steps(settings_file: Path) -> None:
     console.print("\nNext:", style="bold")
     for line in (
         '  nightrank search "read a csv file"            the cached top 10',
-        '  nightrank search --live "parse toml"          both stages now, for any query',
+        '  nightrank search "parse toml"                 not in it: both stages now, for any query',
         "  nightrank evaluate                            each stage on the judged queries",
         "  nightrank report                              the report of the release, in the browser",
         "  nightrank refresh                             again: finds nothing to do",

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 ENGLISH = "english"
 MOSTLY, ALONE, SOME = 0.5, 0.95, 0.1  # shares of documents in a language
-FEW_QUERIES = 300  # of a log: reranking them takes minutes
-BUDGET_SECONDS = 300.0
+BUDGET_SECONDS = 180.0  # with embedding, 1,000 pages take two processor cores some nine minutes
+BUDGET = (
+    "Seconds of reranking a refresh may spend on new queries, those most asked first: so the first one takes "
+    "minutes, and each later one adds more. Take it out to answer all at once."
+)
 MULTILINGUAL: Mapping[str, Mapping[str, JsonValue]] = {
     "embedder": {
         "model": "intfloat/multilingual-e5-small",
@@ -77,8 +80,11 @@ def settings_for(seen: Seen, *, multilingual: bool) -> list[Setting]:
         seen: What was found.
         multilingual: Whether models of a hub are to be used where most documents are not in English.
     """
-    settings = [*_source(seen), *_queries(seen), *_judgments(seen), *_language(seen.documents.languages)]
-    return [*settings, *_models(seen.documents.languages, multilingual=multilingual)]
+    languages = seen.documents.languages
+    models = _models(languages, multilingual=multilingual)
+    is_reranked = all(setting.section != "reranker" or setting.value != "none" for setting in models)
+    budget = [Setting("queries", "budget_seconds", BUDGET_SECONDS, BUDGET)] if is_reranked else []
+    return [*_source(seen), *_queries(seen), *budget, *_judgments(seen), *_language(languages), *models]
 
 
 def _source(seen: Seen) -> list[Setting]:
@@ -114,8 +120,8 @@ def _queries(seen: Seen) -> list[Setting]:
     log = seen.log
     if log is None:
         why = (
-            f"No query log: {WITHOUT_A_LOG} queries are asked from the documents' titles, headings and phrases, until "
-            'there is one. Name it here: log = "queries.jsonl", a file, a folder or a glob.'
+            f"No query log: up to {WITHOUT_A_LOG} queries are asked from the documents' titles, headings and phrases, "
+            'until there is one. Name it here: log = "queries.jsonl", a file, a folder or a glob.'
         )
         return [Setting("queries", None, None, why)]
     at_least = "" if log.is_whole else "at least "
@@ -124,12 +130,6 @@ def _queries(seen: Seen) -> list[Setting]:
     if log.is_whole and log.distinct < WITHOUT_A_LOG:
         why = "People asked few queries: the rest of so many are asked from the documents."
         found.append(Setting("queries", "from_documents", WITHOUT_A_LOG, why))
-    if not log.is_whole or log.distinct > FEW_QUERIES:
-        why = (
-            "Seconds of reranking a refresh may spend on new queries, those most asked first: so the first one takes "
-            "minutes, and each later one adds more. Take it out to answer all at once."
-        )
-        found.append(Setting("queries", "budget_seconds", BUDGET_SECONDS, why))
     return found
 
 

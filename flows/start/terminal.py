@@ -64,6 +64,6 @@ def show_initialised(done: Initialised) -> None:
     for line in (
         "  nightrank check                  judges it; how long the first refresh takes",
         "  nightrank refresh                makes and publishes the first release",
-        '  nightrank search --live "..."    searches it, for any words',
+        '  nightrank search "..."           searches it, for any words',
     ):
         console.print(line, highlight=False)

@@ -29,7 +29,7 @@ PACKAGED_EMBEDDER = "sentence-transformers/all-MiniLM-L6-v2"
 SPLADE_TINY = "splade-tiny"
 SPLADE_TINY_SHA256 = "96e1dd8dbbc82439cf50677a15bcb9141172b289d20b41c9c28b621a0451a02a"
 # Weights and the files that decide what they compute; a model card or picture does not.
-_DECISIVE = {".safetensors", ".json", ".txt", ".model", ".spm", ".vocab", ".bpe", ".tiktoken"}
+_DECISIVE = {".safetensors", ".json", ".jinja", ".txt", ".model", ".spm", ".vocab", ".bpe", ".tiktoken"}
 # Of Linux, one of which is there wherever torch can find a GPU: NVIDIA's, AMD's, and either's behind Windows.
 GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 _PICKLED = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}

@@ -152,15 +152,15 @@ class RowTokenizer:
 
     def texts(self, texts: Sequence[str]) -> TokenRows:
         """Rows of single texts (n,)."""
-        distinct, numbers = _distinct(texts)
+        unlike, numbers = distinct(texts)
         room = max(0, self._max_tokens - self._single.size)
-        part = _part(self._ids(distinct), numbers)
+        part = _part(self._ids(unlike), numbers)
         return TokenRows(self._single, (Part(part.ids, part.starts, np.minimum(part.lengths, room)),))
 
     def pairs(self, queries: Sequence[str], texts: Sequence[str]) -> TokenRows:
         """Rows of pairs (n,); queries are remembered from call to call."""
-        distinct_queries, query_numbers = _distinct(queries)
-        distinct_texts, text_numbers = _distinct(texts)
+        distinct_queries, query_numbers = distinct(queries)
+        distinct_texts, text_numbers = distinct(texts)
         if len(self._queries) + len(distinct_queries) > HELD_QUERIES:
             self._queries.clear()
         new = [query for query in distinct_queries if query not in self._queries]
@@ -242,7 +242,7 @@ def _frame_of(encoded: Encoding, *, texts: int) -> Frame:
     )
 
 
-def _distinct(texts: Sequence[str]) -> tuple[list[str], NDArray[np.intp]]:
+def distinct(texts: Sequence[str]) -> tuple[list[str], NDArray[np.intp]]:
     """Each text once, and int (n,), which of them each is."""
     numbers: dict[str, int] = {}
     rows = np.array([numbers.setdefault(text, len(numbers)) for text in texts], dtype=np.intp)

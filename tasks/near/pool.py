@@ -110,7 +110,11 @@ class KnownPools:
         cosines = np.where(self.filters == self._numbers[condition], self.vectors @ vector, -np.inf)
         if without is not None:
             cosines[without] = -np.inf
-        near = np.argsort(-cosines, kind="stable")[:NEIGHBOURS]
+        if cosines.size > NEIGHBOURS:  # few are sorted: all that tie with the last, and of equal ones the first wins
+            near = np.flatnonzero(cosines >= np.partition(cosines, -NEIGHBOURS)[-NEIGHBOURS])
+        else:
+            near = np.arange(cosines.size)
+        near = near[np.argsort(-cosines[near], kind="stable")[:NEIGHBOURS]]
         near = near[np.isfinite(cosines[near])]
         if not near.size:
             return None

@@ -32,7 +32,7 @@ class Reranker:
         threads: CPU threads, or None for torch's own choice.
 
     Raises:
-        InputError: The folder holds no cross-encoder with one output.
+        InputError: The folder holds no cross-encoder with one output, or one that can score no pair.
     """
 
     def __init__(self, plan: RerankerPlan, *, batch_tokens: int | None = None, threads: int | None = None) -> None:
@@ -56,6 +56,7 @@ class Reranker:
         execution = execution_on(plan.device, batch_tokens=budget, threads=threads)
         self._packed = packed_scorer(model, execution)
         self._plain = PlainScorer(model, execution) if self._packed is None else None  # weights are not kept twice
+        self._require_scores()
 
     def score(self, queries: Sequence[str], texts: Sequence[str], lengths: NDArray[np.integer]) -> NDArray[np.float32]:
         """Raw scores (logits) of pairs; higher is more relevant.
@@ -74,6 +75,16 @@ class Reranker:
         pair_lengths = np.minimum(lengths + np.array([len(query) // 4 + 3 for query in queries]), self.max_tokens)
         return self._plain.score(queries, texts, pair_lengths)
 
+    def _require_scores(self) -> None:
+        """See that what is left to its library, as it is, scores a pair: a chat template may have no place for one."""
+        if self._plain is None:
+            return
+        try:
+            self._plain.score(["a"], ["a"], np.array([3]))
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            message = f"The reranker in {self.plan.folder} cannot score a pair: {error}"
+            raise InputError(message, remedy="Use a cross-encoder trained for ranking.") from error
+
 
 def about_tokens(texts: Sequence[str]) -> NDArray[np.int64]:
     """About how many tokens texts have, int64 (n,), where nobody counted: to make batches by."""
@@ -81,15 +92,20 @@ def about_tokens(texts: Sequence[str]) -> NDArray[np.int64]:
 
 
 def load_cross_encoder(plan: RerankerPlan) -> Any:  # noqa: ANN401 (its network's type differs from model to model)
-    """The model of a plan, as sentence-transformers knows it.
+    """The model of a plan, with its prompt, as sentence-transformers knows it.
 
     Raises:
         InputError: The folder holds no cross-encoder.
     """
+    model = load_reranker(plan.folder, device=plan.device) if plan.has_card else _loaded(plan)
+    if plan.prompt is not None:
+        model.prompts, model.default_prompt_name = {"query": plan.prompt}, "query"
+    return model
+
+
+def _loaded(plan: RerankerPlan) -> Any:  # noqa: ANN401
     from sentence_transformers import CrossEncoder
 
-    if plan.has_card:
-        return load_reranker(plan.folder, device=plan.device)
     try:
         return CrossEncoder(
             str(plan.folder),

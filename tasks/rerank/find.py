@@ -59,6 +59,8 @@ def plan_local(settings: RerankerSettings, execution: ExecutionSettings, *, base
     device = resolve_device(execution.device)
     precision = resolve_precision(settings.precision, device=device)
     folder = packaged_folder(settings.model) or base / settings.model
+    prompt = settings.prompt
+    told = {} if prompt is None else {"prompt": prompt}
     if (folder / CARD_FILE).is_file():
         card = read_card(folder)
         if settings.sha256 not in (None, card.delta_sha256):
@@ -66,15 +68,15 @@ def plan_local(settings: RerankerSettings, execution: ExecutionSettings, *, base
             raise InputError(message, remedy="Restore the model's folder, or correct `sha256` if the change is meant.")
         max_tokens = settings.max_tokens or card.max_length
         weight = card.weight if settings.weight is None else settings.weight
-        key = fingerprint([card.base_sha256, card.delta_sha256, max_tokens, precision])
-        return RerankerPlan(folder, True, weight, max_tokens, device, precision, key)
+        key = fingerprint([card.base_sha256, card.delta_sha256, max_tokens, precision, *told.values()])
+        return RerankerPlan(folder, True, weight, max_tokens, device, precision, key, prompt=prompt)
     if (folder / OPENVINO_CARD).is_file():
         return _plan_openvino(settings, folder)
     files = find_model(settings.model, base=base, revision=settings.revision, sha256=settings.sha256)
     _require_scoring_head(files.folder, name=settings.model)
-    key = files.fingerprint(max_tokens=settings.max_tokens, precision=precision)
+    key = files.fingerprint(max_tokens=settings.max_tokens, precision=precision, **told)
     weight = _weight_of(files.folder) if settings.weight is None else settings.weight
-    return RerankerPlan(files.folder, False, weight, settings.max_tokens, device, precision, key)
+    return RerankerPlan(files.folder, False, weight, settings.max_tokens, device, precision, key, prompt=prompt)
 
 
 def _plan_openvino(settings: RerankerSettings, folder: Path) -> RerankerPlan:
@@ -84,6 +86,8 @@ def _plan_openvino(settings: RerankerSettings, folder: Path) -> RerankerPlan:
     if changed or set(card.sha256) != set(OPENVINO_FILES):
         message = f"{folder} is not as it was made: {', '.join(changed) or 'its card names other files'}."
         raise InputError(message, remedy=remedy)
+    if settings.prompt is not None:
+        raise InputError(f"The reranker in {folder} takes no prompt.", remedy="Leave `prompt` out.")
     if settings.max_tokens not in (None, card.max_tokens) or settings.precision not in ("auto", card.precision):
         message = f"The reranker in {folder} was made for {card.max_tokens} tokens in {card.precision}."
         raise InputError(message, remedy="Leave `max_tokens` and `precision` out, or make it again from its source.")

@@ -17,8 +17,9 @@ class RerankerPlan:
         folder: Its files.
         has_card: Whether it is one of ours: a delta on the packaged base, with a card.
         weight: Of its score against the first stage.
-        fingerprint: Decides its scores: files, truncation, precision class.
+        fingerprint: Decides its scores: files, truncation, precision class, prompt.
         runtime: What runs it.
+        prompt: What it is told with each pair; None for what is the model's own.
     """
 
     folder: Path
@@ -29,6 +30,7 @@ class RerankerPlan:
     precision: str
     fingerprint: str
     runtime: Literal["torch", "openvino"] = "torch"
+    prompt: str | None = None
 
     @property
     def key(self) -> str:

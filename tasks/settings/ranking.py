@@ -175,6 +175,13 @@ class RerankerSettings(Section):
     precision: Literal["auto", "float32", "float16", "bfloat16"] = Field(
         default="auto", description="Arithmetic of the model; `auto` is float16 on CUDA and float32 elsewhere."
     )
+    prompt: str | None = Field(
+        default=None,
+        max_length=10_000,
+        description="What a reranker that runs here is told with each pair, such as `Given a web search query, "
+        "retrieve relevant passages that answer the query`: the system's message of the model's chat template, or what "
+        "is put before the query where it has none. Default: the model's own; empty: nothing.",
+    )
     depth: int = Field(
         default=100,
         ge=1,

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks.mixed_texts import operations
+from benchmarks.lengths import operations
 from benchmarks.model_costs import CHUNKS, CHUNKS_PER_SECOND, PAIRS, PAIRS_PER_SECOND, cost
-from benchmarks.model_shapes import PACKAGED, SHAPES, Architecture, Shape, save_random
+from benchmarks.model_shapes import DECODERS, PACKAGED, SHAPES, Architecture, Shape, save_random
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.rerank.cross_encoder import Reranker
 from nightrank.tasks.rerank.find import plan_local
@@ -49,11 +49,11 @@ def test_a_night_costs_the_packaged_models_time_as_many_times_as_was_measured_or
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("architecture", ["xlm-roberta", "modernbert", "qwen2"])
+@pytest.mark.parametrize("architecture", ["xlm-roberta", "modernbert", "qwen2", "qwen3"])
 def test_rerankers_of_every_architecture_are_scored_by_the_nights_own_code(
     architecture: Architecture, tmp_path: Path
 ) -> None:
-    shape = Shape("x/y", "reranker", architecture, 2, 64, 96, 4, key_values=32 if architecture == "qwen2" else None)
+    shape = Shape("x/y", "reranker", architecture, 2, 64, 96, 4, key_values=32 if architecture in DECODERS else None)
     folder = save_random(shape, tmp_path / "made")
     reranker = Reranker(plan_local(RerankerSettings(model=str(folder)), CPU, base=Path()), threads=1)
     scores = reranker.score(["one", "two"], ["a text", "another one, longer"], np.array([2, 4]))

@@ -301,7 +301,7 @@ def test_the_command_line_takes_a_filter_into_account(collection: Collection, ni
     assert ids("--filter", '{"letters": {"$lt": 7.0}}', "--live") == cached
     ended = nightrank("search", *config, "black tea", "--json", "--filter", condition)
     assert ended.json["filter"] == FILTERS["few"]
-    reported = nightrank("search", *config, "black tea", "--filter", '{"letters": 3}')
+    reported = nightrank("search", *config, "black tea", "--cached", "--filter", '{"letters": 3}')
     assert (reported.code, "no results for 'black tea' with this filter" in reported.err) == (2, True)
     wrong: list[tuple[Any, str]] = [
         (("--filter", "letters < 7"), "no JSON"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from nightrank.tasks.models.packed.probes import (
     require_same,
     require_same_tokens,
     row_tokenizer,
+    tell,
 )
 from nightrank.tasks.models.packed.sequences import mean_of_each
 from nightrank.tasks.models.plain import unit
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from nightrank.tasks.models.execution import Execution
     from nightrank.tasks.models.tokens import PackedTokens, TokenRows
-
-logger = logging.getLogger(__name__)
 
 
 class PackedEmbedder:
@@ -106,6 +104,6 @@ def packed_embedder(model: Any, execution: Execution) -> PackedEmbedder | None: 
         # Some models make their vectors unit ones themselves; ours always are.
         require_same(model, found, unit(expected))
     except EXPECTED as error:
-        logger.info("Embedded by sentence-transformers' own encode: %s", error)
+        tell("Texts are embedded by sentence-transformers' own encode", error)
         return None
     return embedder

@@ -6,14 +6,30 @@ are still in cache. Everywhere else, and in half precision, these are torch's ow
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+Activation: TypeAlias = Literal["none", "gelu", "gelu_tanh", "silu"]
+
+# What oneDNN calls an activation, and which way of computing it is meant.
+_OF_ONEDNN: dict[Activation, tuple[str, str]] = {
+    "none": ("none", ""),
+    "gelu": ("gelu", "none"),
+    "gelu_tanh": ("gelu", "tanh"),
+    "silu": ("swish", ""),
+}
+_OF_TORCH: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "none": lambda states: states,
+    "gelu": functional.gelu,
+    "gelu_tanh": lambda states: functional.gelu(states, approximate="tanh"),
+    "silu": functional.silu,
+}
 
 
 class FusedLinear:
@@ -24,7 +40,7 @@ class FusedLinear:
         activation: After it; ``none`` for none.
     """
 
-    def __init__(self, layers: Sequence[Any], *, activation: Literal["none", "gelu"] = "none") -> None:
+    def __init__(self, layers: Sequence[Any], *, activation: Activation = "none") -> None:
         weight = torch.cat([layer.weight.detach() for layer in layers])
         packed = _packed_for_onednn(weight)
         self._is_packed = packed is not None
@@ -41,13 +57,13 @@ class FusedLinear:
             if residual is not None:
                 fused: Tensor = onednn.binary(states, residual, self._weight, self._bias, "add")
             else:
-                algorithm = "none" if self._activation == "gelu" else ""
-                fused = onednn(states, self._weight, self._bias, self._activation, [], algorithm)
+                name, algorithm = _OF_ONEDNN[self._activation]
+                fused = onednn(states, self._weight, self._bias, name, [], algorithm)
             return fused
         product = functional.linear(states, self._weight, self._bias)
         if residual is not None:
             return product.add_(residual)
-        return functional.gelu(product) if self._activation == "gelu" else product
+        return _OF_TORCH[self._activation](product)
 
 
 def _packed_for_onednn(weight: Tensor) -> Tensor | None:
@@ -60,3 +76,18 @@ def _packed_for_onednn(weight: Tensor) -> Tensor | None:
     except (AttributeError, RuntimeError):  # torch was built without it
         return None
     return packed
+
+
+def parted(layer: nn.Linear, parts: int) -> list[nn.Linear]:
+    """The layers whose outputs, of one width, lie side by side in one's."""
+    biases = [None] * parts if layer.bias is None else layer.bias.chunk(parts)
+    return [with_weights(layer, *each) for each in zip(layer.weight.chunk(parts), biases, strict=True)]
+
+
+def with_weights(layer: nn.Linear, weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    """A layer like another with other weights."""
+    made = nn.Linear(layer.in_features, weight.shape[0], bias=bias is not None, device="meta")
+    made.weight = nn.Parameter(weight.detach(), requires_grad=False)
+    if bias is not None:
+        made.bias = nn.Parameter(bias.detach(), requires_grad=False)
+    return made

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 
+from nightrank.storage.files.text import plain_text
 from nightrank.tasks.models.tokens import RowTokenizer, fast_tokenizer
 
 if TYPE_CHECKING:
@@ -15,6 +17,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.tasks.models.tokens import PackedTokens, TokenRows
+
+logger = logging.getLogger(__name__)
+
+
+class HasPacked(Protocol):
+    """Sequences, as tokens."""
+
+    def packed(self, rows: NDArray[np.intp], /) -> PackedTokens:
+        """Some of the sequences, end to end, in the order of ``rows`` int (n,)."""
+        ...
+
 
 PROBES = ("", "a", "how a lock file keeps a second run away, and why")
 FAR_PROBE = " ".join(f"word {number}" for number in range(90))  # longer than local attention sees
@@ -42,9 +55,21 @@ def long_probe(model: Any) -> str:  # noqa: ANN401
     return "table " * words
 
 
-def require_same_tokens(model: Any, tokens_of: Callable[[Any], TokenRows], inputs: Sequence[Any]) -> None:  # noqa: ANN401
-    """Raise ValueError unless tokens are those that sentence-transformers gives a model."""
-    features = model.preprocess(list(inputs))
+def prompt_of(model: Any) -> str:  # noqa: ANN401
+    """What a model of sentence-transformers puts before every input unless it is told otherwise; empty for nothing."""
+    prompt: str | None = model.prompts.get(model.default_prompt_name)
+    return prompt or ""
+
+
+def require_same_tokens(
+    model: Any,  # noqa: ANN401
+    tokens_of: Callable[[Any], HasPacked],
+    inputs: Sequence[Any],
+    *,
+    prompt: str = "",
+) -> None:
+    """Raise ValueError unless tokens are those that sentence-transformers gives a model behind a prompt."""
+    features = model.preprocess(list(inputs), prompt=prompt)
     ids = features["input_ids"][features["attention_mask"].bool()]
     if not np.array_equal(tokens_of(inputs).packed(np.arange(len(inputs))).ids, ids.numpy()):
         raise ValueError("Its tokens are others.")
@@ -61,3 +86,8 @@ def require_same(model: Any, found: NDArray[np.float32], expected: NDArray[np.fl
 def packed_batches(rows: TokenRows, batches: Sequence[NDArray[np.intp]]) -> list[PackedTokens]:
     """Batches of rows, by their numbers int (m,) each."""
     return [rows.packed(places) for places in batches]
+
+
+def tell(what: str, error: Exception) -> None:
+    """Say what is left to a model's own library, and why: it gives the same, and takes longer."""
+    logger.warning("%s, which takes longer: %s", what, plain_text(str(error)))

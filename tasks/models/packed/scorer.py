@@ -6,13 +6,14 @@ few probes come out the same at loading. Any other model is left to the library'
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from nightrank.tasks.models.packed.decoder import KNOWN as DECODERS
+from nightrank.tasks.models.packed.decoder_scorer import DecoderScorer
 from nightrank.tasks.models.packed.encoders import packed_encoder
 from nightrank.tasks.models.packed.heads import head_of
 from nightrank.tasks.models.packed.probes import (
@@ -21,9 +22,11 @@ from nightrank.tasks.models.packed.probes import (
     PROBES,
     long_probe,
     packed_batches,
+    prompt_of,
     require_same,
     require_same_tokens,
     row_tokenizer,
+    tell,
 )
 from nightrank.tasks.models.packed.sequences import mean_of_each
 
@@ -34,8 +37,6 @@ if TYPE_CHECKING:
 
     from nightrank.tasks.models.execution import Execution
     from nightrank.tasks.models.tokens import PackedTokens, TokenRows
-
-logger = logging.getLogger(__name__)
 
 
 class PackedScorer:
@@ -50,18 +51,19 @@ class PackedScorer:
     """
 
     def __init__(self, model: Any, execution: Execution) -> None:  # noqa: ANN401 (its type differs from model to model)
-        self._head = head_of(model)
-        self._encoder = packed_encoder(self._head.network, first_only=not self._head.takes_mean)
+        network, self._takes_mean, self._head = head_of(model)
+        self._encoder = packed_encoder(network, first_only=not self._takes_mean)
         self._tokenizer = row_tokenizer(model)
+        self._prompt = prompt_of(model)
         self._execution = execution
 
     def tokens_of(self, pairs: Sequence[tuple[str, str]]) -> TokenRows:
         """Rows of pairs (n,)."""
-        return self._tokenizer.pairs([query for query, _ in pairs], [text for _, text in pairs])
+        return self._rows([query for query, _ in pairs], [text for _, text in pairs])
 
     def score(self, queries: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:
         """Raw scores of pairs, float32 (n,)."""
-        rows = self._tokenizer.pairs(queries, texts)
+        rows = self._rows(queries, texts)
         scores = np.empty(len(queries), dtype=np.float32)
         # Nothing is fetched before all is asked for: the next batch is made while the device computes.
         asked = list(self._execution.run(rows.lengths, lambda batches: self._scores(packed_batches(rows, batches))))
@@ -69,26 +71,33 @@ class PackedScorer:
             scores[places] = found.cpu().numpy()
         return scores
 
+    def _rows(self, queries: Sequence[str], texts: Sequence[str]) -> TokenRows:
+        return self._tokenizer.pairs([self._prompt + query for query in queries], texts)
+
     @torch.inference_mode()
     def _scores(self, batches: Sequence[PackedTokens]) -> Tensor:
         """Float32 (n,), on the device."""
         found = []
         for tokens, states in zip(batches, self._encoder.states(batches), strict=True):
-            taken = mean_of_each(states, tokens.lengths).to(states.dtype) if self._head.takes_mean else states
-            found.append(self._head.score(taken)[:, 0].float())
+            taken = mean_of_each(states, tokens.lengths).to(states.dtype) if self._takes_mean else states
+            found.append(self._head(taken)[:, 0].float())
         return torch.cat(found)
 
 
-def packed_scorer(model: Any, execution: Execution) -> PackedScorer | None:  # noqa: ANN401
+def packed_scorer(model: Any, execution: Execution) -> PackedScorer | DecoderScorer | None:  # noqa: ANN401
     """A cross-encoder over packed tokens; None where it must be left to sentence-transformers."""
     pairs = [*((query, text) for query in PROBES for text in PROBES), (PROBES[-1], FAR_PROBE)]
     try:
-        scorer = PackedScorer(model, execution)
+        is_decoder = type(getattr(model[0].model, "model", None)).__name__ in DECODERS
+        if is_decoder:
+            pairs = [pair for pair in pairs if any(pair)]  # where nothing stands around them, two empty texts are none
+        scorer = DecoderScorer(model, execution) if is_decoder else PackedScorer(model, execution)
         long = long_probe(model)
-        require_same_tokens(model, scorer.tokens_of, [*pairs, (PROBES[-1], long), (long, PROBES[-1])])
+        asked = [*pairs, (PROBES[-1], long), (long, PROBES[-1])]
+        require_same_tokens(model, scorer.tokens_of, asked, prompt=prompt_of(model))
         found = scorer.score([query for query, _ in pairs], [text for _, text in pairs])
         require_same(model, found, model.predict(pairs, activation_fn=torch.nn.Identity(), show_progress_bar=False))
     except EXPECTED as error:
-        logger.info("Scored by sentence-transformers' own predict: %s", error)
+        tell("Pairs are scored by sentence-transformers' own predict", error)
         return None
     return scorer

@@ -82,7 +82,8 @@ class Sequences:
             (n_tokens, heads * size).
         """
         if self.bounds is not None:
-            return _varying((query, key, value), (self.bounds, self.bounds), (self.longest, self.longest), window)
+            bounds, longest = (self.bounds, self.bounds), (self.longest, self.longest)
+            return attend_varying((query, key, value), bounds, longest, _within(window))
         found = []
         for block in self.blocks:
             asked, seen, said = (block.of_tokens(values).transpose(1, 2) for values in (query, key, value))
@@ -105,7 +106,7 @@ class Sequences:
         """
         if self.bounds is not None:
             each = torch.arange(self.bounds.numel(), dtype=torch.int32, device=query.device)
-            return _varying((query, key, value), (each, self.bounds), (1, self.longest), window)
+            return attend_varying((query, key, value), (each, self.bounds), (1, self.longest), _within(window))
         found = []
         for block in self.blocks:
             asked = query[block.first : block.first + block.count].unsqueeze(2)
@@ -141,16 +142,33 @@ def attends_varying(weight: Tensor, *, head_size: int) -> bool:
     return torch.cuda.get_device_capability(weight.device) >= VARLEN_CAPABILITY
 
 
-def _varying(
-    asked: tuple[Tensor, Tensor, Tensor], bounds: tuple[Tensor, Tensor], longest: tuple[int, int], window: int | None
+def attend_varying(
+    asked: tuple[Tensor, Tensor, Tensor],
+    bounds: tuple[Tensor, Tensor],
+    longest: tuple[int, int],
+    within: tuple[int, int],
 ) -> Tensor:
-    """Attention of all sequences at once: queries, keys and values (n_rows, heads, size), (n_queries, heads * size)."""
+    """Attention of all sequences at once.
+
+    Args:
+        asked: Queries (n_queries, heads, size), keys and values (n_seen, heads of keys, size).
+        bounds: int32 (n + 1,), on the device, of the sequences among queries, and among what is seen.
+        longest: Sequence, of both.
+        within: Tokens before and behind that a token sees; -1 for all.
+
+    Returns:
+        (n_queries, heads * size).
+    """
     from torch.nn.attention.varlen import varlen_attn
 
-    seen = (-1, -1) if window is None else (window, window)
-    found = varlen_attn(*asked, *bounds, *longest, window_size=seen)
+    in_groups = asked[0].shape[1] != asked[1].shape[1]
+    found = varlen_attn(*asked, *bounds, *longest, window_size=within, enable_gqa=in_groups)
     assert isinstance(found, Tensor)  # nothing else was asked for
     return found.flatten(1)
+
+
+def _within(window: int | None) -> tuple[int, int]:
+    return (-1, -1) if window is None else (window, window)
 
 
 def _band(length: int, window: int | None, device: torch.device) -> Tensor | None:

@@ -11,7 +11,6 @@ SPLADE: Formal et al., 2021, arXiv:2109.10086. The second logarithm of ``log1p_r
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -21,7 +20,7 @@ from torch import Tensor
 from nightrank.storage.memo.sparse_vectors import SparseVectors, largest_difference
 from nightrank.tasks.models.packed.encoders import packed_encoder
 from nightrank.tasks.models.packed.linear import FusedLinear
-from nightrank.tasks.models.packed.probes import EXPECTED, FAR_PROBE, LONG_PROBE, PROBES, TOLERANCE
+from nightrank.tasks.models.packed.probes import EXPECTED, FAR_PROBE, LONG_PROBE, PROBES, TOLERANCE, tell
 from nightrank.tasks.models.packed.sequences import highest_of_each
 from nightrank.tasks.models.plain import PlainSparse, entries_of
 from nightrank.tasks.models.tokens import RowTokenizer, fast_tokenizer
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 
     from nightrank.tasks.models.execution import Execution
     from nightrank.tasks.models.tokens import PackedTokens
-
-logger = logging.getLogger(__name__)
 
 # Networks by class name, and what they are made of: the encoder, and the head's two layers with a norm between them.
 _PARTS: dict[str, Callable[[Any], tuple[Any, Any, Any, Any]]] = {
@@ -142,7 +139,7 @@ def packed_splade(parts: Sequence[Any], plain: PlainSparse, execution: Execution
         precision = next(parts[0].parameters()).dtype
         _require_same(packed.encode(probes), plain.encode(probes), plain.min_weight, tolerance=TOLERANCE[precision])
     except EXPECTED as error:
-        logger.info("Encoded by sentence-transformers' own encode: %s", error)
+        tell("Texts are encoded by sentence-transformers' own encode", error)
         return None
     return packed
 

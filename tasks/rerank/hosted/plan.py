@@ -72,6 +72,11 @@ def plan_hosted(settings: RerankerSettings) -> HostedPlan:
     url = checked_url(written, section=SECTION)
     check_key_place(hosted, section=SECTION, example="COHERE_API_KEY")
     _require(
+        settings.prompt is None,
+        f"[reranker].prompt is set, and the API {hosted.api!r} is asked by query and documents alone.",
+        "Leave it out.",
+    )
+    _require(
         settings.max_tokens is None or api.takes_max_tokens,
         f"[reranker].max_tokens is set, and the API {hosted.api!r} cannot be told where to cut.",
         "Leave it out: the server cuts at its model's own limit.",

@@ -226,12 +226,28 @@ def test_live_search_answers_a_query_that_nobody_asked_before(published: Collect
     assert snapshot(published.workspace) == before
 
 
-def test_search_of_an_unknown_query_says_how_to_get_one(published: Collection, nightrank: Command) -> None:
-    ended = nightrank("search", "nobody asked this", "-c", published.settings_file, "--json")
+def test_what_the_release_does_not_hold_is_computed_now(published: Collection, nightrank: Command) -> None:
+    ended = nightrank("search", "pendulum", "-c", published.settings_file, "--json").json
+    held = nightrank("search", "black tea", "-c", published.settings_file, "--json").json
+
+    assert (ended["how"], held["how"]) == ("live", "exact")
+    assert ended["results"]
+
+
+def test_search_in_the_cache_alone_says_how_to_get_what_is_not_there(published: Collection, nightrank: Command) -> None:
+    ended = nightrank("search", "nobody asked this", "--cached", "-c", published.settings_file, "--json")
 
     assert (ended.code, ended.out) == (2, "")
     assert "holds no results for 'nobody asked this'" in ended.err
     assert "--live" in ended.err
+
+
+@pytest.mark.parametrize("other", ["--live", "--near"])
+def test_search_in_the_cache_alone_is_nothing_else(other: str, published: Collection, nightrank: Command) -> None:
+    ended = nightrank("search", "black tea", "--cached", other, "-c", published.settings_file)
+
+    assert ended.code == 2
+    assert "--cached shows what the release holds" in ended.err
 
 
 @pytest.mark.parametrize("query", ["", "  \t "])

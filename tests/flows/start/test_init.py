@@ -75,10 +75,29 @@ def test_a_folder_of_pages_is_all_that_is_needed(
     monkeypatch.chdir(tmp_path)
     ended = nightrank("init", "--yes")
     assert ended.code == 0
-    assert written(tmp_path) == {"documents": {"source": "docs"}, "queries": {}}
+    assert written(tmp_path) == {"documents": {"source": "docs"}, "queries": {"budget_seconds": 180.0}}
     assert "No query log" in (tmp_path / "nightrank.toml").read_text(encoding="utf-8")
     assert "nightrank refresh" in ended.out
     assert [*tmp_path.glob(".*")] == []
+
+
+@pytest.mark.parametrize(("read", "told"), [(40, None), (10, "6 of 16 documents were skipped")])
+def test_few_pages_that_are_skipped_are_no_mistake_and_many_are_told(
+    tmp_path: Path, read: int, told: str | None
+) -> None:
+    pages(tmp_path / "docs", *[ENGLISH] * read)
+    for number in range(6):
+        (tmp_path / "docs" / f"draft{number}.md").write_text(f"---\ndraft: true\n---\n{ENGLISH}\n", encoding="utf-8")
+    warnings = initialise(tmp_path, "docs", ask=None).warnings
+    assert [warning for warning in warnings if told is None or told not in warning] == []
+    assert len(warnings) == (told is not None)
+
+
+def test_titles_without_a_text_are_told(tmp_path: Path) -> None:
+    rows = [{"id": f"d{number}", "title": f"Bees {number}", "text": ""} for number in range(9)]
+    (tmp_path / "bees.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (warning,) = initialise(tmp_path, "bees.jsonl", ask=None).warnings
+    assert "9 of 9 documents have a title and no text" in warning
 
 
 def test_a_settings_file_that_is_there_stays(
@@ -102,18 +121,18 @@ def test_a_folder_in_beir_s_layout_has_its_queries_and_judgments(tmp_path: Path,
     at = f"{inside}/" if inside else ""
     assert written(tmp_path) == {
         "documents": {"source": inside or "corpus.jsonl"},
-        "queries": {"log": f"{at}queries.jsonl", "from_documents": 200},
+        "queries": {"log": f"{at}queries.jsonl", "from_documents": 200, "budget_seconds": 180.0},
         "judgments": {"qrels": f"{at}qrels/test.tsv"},
     }
     assert done.seen.documents.count == 4
 
 
-def test_a_long_log_gets_a_budget_and_a_short_one_queries_of_the_documents(tmp_path: Path) -> None:
+def test_a_long_log_gets_no_queries_of_the_documents(tmp_path: Path) -> None:
     pages(tmp_path / "docs", ENGLISH)
     log = tmp_path / "searches.csv"
     log.write_text("query,count\n" + "".join(f"bees {number},2\n" for number in range(400)), encoding="utf-8")
     initialise(tmp_path, "docs", ask=None)
-    assert written(tmp_path)["queries"] == {"log": "searches.csv", "budget_seconds": 300.0}
+    assert written(tmp_path)["queries"] == {"log": "searches.csv", "budget_seconds": 180.0}
 
 
 @pytest.mark.parametrize("name", ["research.txt", "git-log.txt", "log.txt", "search-guide.txt", "inquiry.txt"])

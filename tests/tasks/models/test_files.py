@@ -103,7 +103,16 @@ def test_what_no_part_is_loaded_from_is_left_alone(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["model.safetensors", "config.json", "vocab.txt", "1_Pooling/config.json", "new.json", "spiece.model"]
+    "name",
+    [
+        "model.safetensors",
+        "config.json",
+        "vocab.txt",
+        "1_Pooling/config.json",
+        "new.json",
+        "spiece.model",
+        "chat_template.jinja",
+    ],
 )
 def test_a_file_that_decides_what_is_computed_changes_the_fingerprint(folder: Path, name: str) -> None:
     before = find(folder).fingerprint()

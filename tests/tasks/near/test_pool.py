@@ -63,6 +63,18 @@ def test_the_nearest_queries_with_the_same_filter_give_their_candidates(tmp_path
     assert known.near(known.vectors[5], '{"kind":"blog"}') is None
 
 
+@pytest.mark.parametrize("size", [1, NEIGHBOURS - 1, NEIGHBOURS, NEIGHBOURS + 1, 300])
+def test_of_queries_that_are_as_near_the_first_are_taken(size: int) -> None:
+    drawn = np.random.default_rng(size).integers(-1, 2, (size, 2)).astype(np.float32)  # most of them many times
+    names, one = [str(number) for number in range(size)], np.array([1.0, 0.5], dtype=np.float32)
+    of_each = np.arange(size, dtype=np.int32)
+    known = KnownPools(names, names, drawn, of_each.astype(np.int64) * 0, np.arange(size + 1), of_each, {None: 0})
+    pool = known.near(one, None)
+    assert pool is not None
+    first = np.argsort(-(drawn @ one), kind="stable")[:NEIGHBOURS]
+    assert (pool.nearest, pool.chunk_numbers.tolist()) == (first[0], sorted(first.tolist()))
+
+
 def test_within_the_pool_the_order_is_that_of_both_legs(tmp_path: Path) -> None:
     known = pools(tmp_path)
     vectors = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)

@@ -14,6 +14,8 @@ from nightrank.tasks.rerank.cross_encoder import Reranker
 from nightrank.tasks.rerank.find import plan_local, plan_reranker
 from nightrank.tasks.settings.operation import ExecutionSettings
 from nightrank.tasks.settings.ranking import RerankerSettings
+from tests.tasks.models.packed.test_decoders import causal
+from tests.tasks.models.test_execution import of_another_type
 
 if TYPE_CHECKING:
     from nightrank.tasks.rerank.plan import RerankerPlan
@@ -73,10 +75,28 @@ def test_a_model_without_a_card_decides_alone_unless_the_settings_weigh_it(model
 
 
 def test_everything_that_decides_a_score_is_in_the_fingerprint_and_the_weight_is_not(models: Models) -> None:
-    changes: list[dict[str, object]] = [{}, {"max_tokens": 64}, {"precision": "bfloat16"}]
-    assert len({plan(models.reranker, **change).fingerprint for change in changes}) == 3
+    changes: list[dict[str, object]] = [{}, {"max_tokens": 64}, {"precision": "bfloat16"}, {"prompt": "q: "}]
+    for model in (models.reranker, "nightrank-minilm"):
+        assert len({plan(model, **change).fingerprint for change in changes}) == 4
     for change in ({"weight": 0.1}, {"depth": 3}):
         assert plan(models.reranker, **change).fingerprint == plan(models.reranker).fingerprint
+
+
+def test_a_prompt_is_put_before_the_query_also_of_what_is_left_to_its_library(models: Models, tmp_path: Path) -> None:
+    prompted = [(f"find: {query}", text) for query, text in PAIRS]
+    for folder in (models.reranker, of_another_type(models, tmp_path)):
+        with_prompt = scores_of(Reranker(plan(folder, prompt="find: ")), PAIRS)
+        assert with_prompt == pytest.approx(scores_of(Reranker(plan(folder)), prompted), abs=1e-6)
+        assert with_prompt != pytest.approx(scores_of(Reranker(plan(folder)), PAIRS), abs=1e-3)
+
+
+def test_a_language_model_that_is_no_reranker_is_refused(tmp_path: Path) -> None:
+    causal(tmp_path, template="{% for message in messages %}{{ message.role }}{% endfor %}")
+    with pytest.raises(InputError, match=r"cannot score a pair: The chat template .* cannot carry"):
+        Reranker(plan(tmp_path))
+    causal(tmp_path, template="{{ raise_exception('Only users speak.') }}")
+    with pytest.raises(InputError, match="Only users speak"):
+        Reranker(plan(tmp_path))
 
 
 def test_other_weights_than_expected_are_refused(models: Models) -> None:

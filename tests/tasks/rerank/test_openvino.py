@@ -84,6 +84,8 @@ def test_a_folder_that_is_not_as_it_was_made_is_refused(converted: Path, tmp_pat
         plan(folder, max_tokens=17)
     with pytest.raises(InputError, match=r"was made for .* tokens in float32"):
         plan(folder, precision="bfloat16")
+    with pytest.raises(InputError, match="takes no prompt"):
+        plan(folder, prompt="q: ")
     with pytest.raises(InputError, match="another SHA-256"):
         plan(folder, sha256="0" * 64)
     (folder / NETWORK).write_text("<net/>")

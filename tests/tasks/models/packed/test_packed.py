@@ -117,8 +117,14 @@ def attended_one_by_one(
     longest: int,
     *,
     window_size: tuple[int, int],
+    enable_gqa: bool,
 ) -> torch.Tensor:
-    """What the kernel for sequences of varying lengths computes, one sequence after the other."""
+    """What the kernel for sequences of varying lengths computes, one sequence after the other.
+
+    Queries are the last tokens of what is seen where their window ends at themselves, the first ones elsewhere.
+    """
+    assert enable_gqa == (query.shape[1] != key.shape[1])
+    key, value = (states.repeat_interleave(query.shape[1] // key.shape[1], dim=1) for states in (key, value))
     assert query_bounds.dtype == bounds.dtype == torch.int32
     assert (int(query_bounds.diff().max()), int(bounds.diff().max())) == (longest_query, longest)
     parts = []
@@ -126,9 +132,11 @@ def attended_one_by_one(
         asked = query[query_bounds[row] : query_bounds[row + 1]]
         key_value = slice(int(bounds[row]), int(bounds[row + 1]))
         weights = torch.einsum("qhd,khd->hqk", asked, key[key_value]) / query.shape[-1] ** 0.5
-        if window_size != (-1, -1):
-            places = torch.arange(weights.shape[2])
-            weights[:, (places[: asked.shape[0], None] - places).abs() > window_size[0]] = -torch.inf
+        behind, ahead = (weights.shape[2] if side == -1 else side for side in window_size)
+        places = torch.arange(weights.shape[2])
+        first = weights.shape[2] - asked.shape[0] if window_size == (-1, 0) else 0
+        distances = places - (first + torch.arange(asked.shape[0]))[:, None]
+        weights[:, (distances > ahead) | (distances < -behind)] = -torch.inf
         parts.append(torch.einsum("hqk,khd->qhd", weights.softmax(dim=-1), value[key_value]))
     return torch.cat(parts)
 
@@ -240,7 +248,7 @@ def test_a_model_whose_probes_come_out_otherwise_is_left_to_sentence_transformer
     model = cross_encoder(models.reranker)
     with torch.no_grad():  # as a library would that computes layers in another way than is known
         model.model.bert.encoder.layer[0].attention.self.scaling *= 1.5
-    with caplog.at_level(logging.INFO, logger="nightrank.tasks.models.packed"):
+    with caplog.at_level(logging.WARNING, logger="nightrank.tasks.models.packed"):
         assert packed_scorer(model, InBatches(512)) is None
     assert "Probes differ" in caplog.text
 
@@ -250,14 +258,14 @@ def test_a_model_that_sees_other_tokens_is_left_to_sentence_transformers(
 ) -> None:
     model = cross_encoder(models.reranker)
     model.tokenizer.truncation_side = "left"
-    with caplog.at_level(logging.INFO, logger="nightrank.tasks.models.packed"):
+    with caplog.at_level(logging.WARNING, logger="nightrank.tasks.models.packed"):
         assert packed_scorer(model, InBatches(512)) is None
     assert "cut at the end" in caplog.text
 
     shorter = cross_encoder(models.reranker)
     preprocess = shorter.preprocess
-    shorter.preprocess = lambda inputs: preprocess([(query, text[:9]) for query, text in inputs])
-    with caplog.at_level(logging.INFO, logger="nightrank.tasks.models.packed"):
+    shorter.preprocess = lambda inputs, **_: preprocess([(query, text[:9]) for query, text in inputs])
+    with caplog.at_level(logging.WARNING, logger="nightrank.tasks.models.packed"):
         assert packed_scorer(shorter, InBatches(512)) is None
     assert "Its tokens are others" in caplog.text
 

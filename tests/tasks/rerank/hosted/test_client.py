@@ -122,6 +122,12 @@ def test_a_cut_is_asked_for_where_the_api_can_cut() -> None:
         plan(served, max_tokens=300)
 
 
+def test_a_prompt_is_for_a_reranker_that_runs_here(cohere: RerankServer) -> None:
+    settings = {"model": "m", "prompt": "Find it", "hosted": {"api": "cohere", "url": cohere.url}}
+    with pytest.raises(InputError, match=r"\[reranker\]\.prompt is set"):
+        plan_hosted(RerankerSettings.model_validate(settings))
+
+
 def test_scores_of_servers_of_ones_own_are_logits() -> None:
     for api in ("tei", "infinity"):
         with serve(api) as served:
