@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 from rich.table import Table
@@ -150,6 +150,23 @@ def main_of(claims: Sequence[Claim], options: argparse.Namespace) -> NoReturn:
     Raises:
         SystemExit: Always; with 1 where a target is missed.
     """
+    found = keep(claims, options)
+    if options.json:
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        console = Console(width=None if sys.stdout.isatty() else 200)
+        console.print(table_of(claims))
+        console.print(", ".join(f"{name} {value}" for name, value in machine().items()))
+    raise SystemExit(not all(claim.passed for claim in claims))
+
+
+def keep(claims: Sequence[Claim], options: argparse.Namespace) -> dict[str, Any]:
+    """Keep claims as ``<work>/claims/<program>.json``, which ``benchmarks.results`` reads; what was kept.
+
+    Args:
+        claims: In the order in which they are told.
+        options: Parsed by ``benchmark_parser``.
+    """
     found = {
         "program": options.program,
         "question": options.question,
@@ -160,13 +177,7 @@ def main_of(claims: Sequence[Claim], options: argparse.Namespace) -> NoReturn:
     path: Path = options.work / "claims" / f"{options.program}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    if options.json:
-        print(json.dumps(found, ensure_ascii=False))
-    else:
-        console = Console(width=None if sys.stdout.isatty() else 200)
-        console.print(table_of(claims))
-        console.print(", ".join(f"{name} {value}" for name, value in machine().items()))
-    raise SystemExit(not all(claim.passed for claim in claims))
+    return found
 
 
 def _short(value: float) -> str:

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from benchmarks.claims import benchmark_parser, claim_of_rates, main_of
 from benchmarks.machine import matrix_rate
+from benchmarks.made_vectors import DIMENSIONS, vector_blocks
 from benchmarks.race import Laps, race
 from nightrank.storage.lance.place import LanceFolder
 from nightrank.storage.lance.table import ChunkTable
@@ -35,30 +36,10 @@ if TYPE_CHECKING:
 
     from benchmarks.claims import Claim
 
-SEED = 20_240_601
 SIZE, SMALL_SIZE = 1_000_000, 100_000
 QUERIES = 2_000
 ASKED_ONE_BY_ONE = 20  # of LanceDB, whose seconds are taken for all
-DIMENSIONS = 384
 DEPTH = 100
-CENTRES = 2_000
-BLOCK = 50_000
-
-
-def vector_blocks(count: int, *, stream: int) -> Iterator[NDArray[np.float32]]:
-    """Unit vectors around common centres, float32 (n, DIMENSIONS) each.
-
-    Args:
-        count: How many in all.
-        stream: Which of the independent sequences: texts are one, queries another.
-    """
-    centres = np.random.default_rng(SEED).standard_normal((CENTRES, DIMENSIONS), dtype=np.float32)
-    for number, first in enumerate(range(0, count, BLOCK)):
-        generator = np.random.default_rng((SEED, stream, number))
-        rows = min(BLOCK, count - first)
-        noise = generator.standard_normal((rows, DIMENSIONS), dtype=np.float32)
-        vectors = centres[generator.integers(CENTRES, size=rows)] + np.float32(1.2) * noise
-        yield vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def hashes_of(first: int, count: int) -> list[str]:

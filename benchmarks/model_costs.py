@@ -23,7 +23,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.mixed_texts import candidates_of, described, mixed_chunks
+from benchmarks.lengths import described
+from benchmarks.mixed_texts import candidates_of, mixed_chunks
 from benchmarks.model_shapes import PACKAGED, SHAPES, Shape, save_random
 from benchmarks.race import race
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder

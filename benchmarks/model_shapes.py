@@ -109,17 +109,18 @@ can only be "yes" or "no".<|im_end|>
 PACKAGED = Shape("packaged", "reranker", "bert", 6, 384, 1536, 12)  # reranker and embedder alike
 
 
-def save_random(shape: Shape, folder: Path) -> Path:
+def save_random(shape: Shape, folder: Path, *, tokenizer: Path | None = None) -> Path:
     """Save a cross-encoder, a dual encoder or a SPLADE encoder of a shape, with random weights.
 
     Args:
         shape: The shape.
         folder: Must not be there.
+        tokenizer: A folder with the packaged embedder's; None: the package.
     """
     import torch
 
     torch.manual_seed(0)
-    copy_tokenizer(folder)
+    copy_tokenizer(folder, source=tokenizer)
     if shape.kind == "embedder":
         _network(shape).save_pretrained(folder)
         pooling = folder / "1_Pooling" / "config.json"
@@ -156,7 +157,8 @@ def _network(shape: Shape) -> Any:  # noqa: ANN401 (transformers leaves it untyp
             network.cls.predictions.decoder.bias.fill_(-2.0)  # a text has few words of the vocabulary, or none
         return network
     if shape.architecture == "bert":
-        return transformers.BertModel(transformers.BertConfig(**sizes))
+        bert = transformers.BertForSequenceClassification if scores else transformers.BertModel
+        return bert(transformers.BertConfig(**{**sizes, "num_labels": 1}))
     if shape.architecture == "xlm-roberta":
         kind = transformers.XLMRobertaForSequenceClassification if scores else transformers.XLMRobertaModel
         return kind(transformers.XLMRobertaConfig(**{**sizes, "num_labels": 1}))

@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.claims import Claim, benchmark_parser, claim_of_rates, main_of
+from benchmarks.lengths import described
 from benchmarks.machine import matrix_rate
-from benchmarks.mixed_texts import candidates_of, described, mixed_chunks, operations
+from benchmarks.mixed_texts import candidates_of, mixed_chunks
+from benchmarks.model_races import cross_encoder_of, pair_lengths, predicting, rerank_claim
 from benchmarks.model_shapes import SHAPES, TINY_DECODER, save_random
 from benchmarks.race import race
 from nightrank.tasks.rerank.compare import agreement
-from nightrank.tasks.rerank.cross_encoder import Reranker, load_cross_encoder
+from nightrank.tasks.rerank.cross_encoder import Reranker
 from nightrank.tasks.rerank.find import plan_local
 from nightrank.tasks.settings.operation import ExecutionSettings
 from nightrank.tasks.settings.ranking import RerankerSettings
@@ -66,19 +68,19 @@ def claims_of(options: argparse.Namespace) -> list[Claim]:
     settings = RerankerSettings(model=options.model)
     plan = plan_local(settings, ExecutionSettings(device=options.device), base=Path())
     device = plan.device.partition(":")[0]
-    theirs = _their_model(plan)
+    theirs = cross_encoder_of(plan)
     chunks = mixed_chunks(options.data, tokenizer=_tokenizer_folder(plan))
     asked = options.queries or (10 if options.small else 30)
     candidates = candidates_of(options.data, chunks, queries=asked, depth=DEPTH)
     pairs = [(group.query, text) for group in candidates for text in group.texts]
     queries, texts = [query for query, _ in pairs], [text for _, text in pairs]
     numbers = np.repeat(np.arange(len(candidates)), [len(group.texts) for group in candidates])
-    lengths = _lengths(theirs, pairs)
+    lengths = pair_lengths(theirs, pairs)
     nothing = np.zeros(len(pairs), dtype=np.int64)  # our executor counts tokens itself
 
     ours = Reranker(plan, batch_tokens=options.batch_tokens)
     runners: dict[str, Callable[[], object]] = {
-        f"predict, {size} a batch": _predicting(theirs, pairs, size) for size in BATCH_SIZES[device]
+        f"predict, {size} a batch": predicting(theirs, pairs, size) for size in BATCH_SIZES[device]
     }
     peers = list(runners)
     runners["ours"] = lambda: ours.score(queries, texts, nothing)
@@ -88,23 +90,18 @@ def claims_of(options: argparse.Namespace) -> list[Claim]:
     laps = race(runners, rounds=options.rounds)
     peer = min((laps[name] for name in peers), key=lambda one: one.median)
 
-    expected = _predicting(theirs, pairs, 32)()
+    expected = predicting(theirs, pairs, 32)()
     found = ours.score(queries, texts, nothing)
-    limit = matrix_rate("float32" if device == "cpu" else "bfloat16", device=plan.device)
-    is_decoder = "CausalLM" in type(theirs.model).__name__  # of which ours does what pairs share once
-    done = None if is_decoder else operations(lengths, theirs.model, first_only=True)
-    what = f"rerank on {device} in {plan.precision}, {len(pairs)} pairs of {described(lengths)}"
-    top = agreement(expected, found, queries=numbers).top
     claims = [
-        claim_of_rates(
-            what,
-            laps["ours"],
-            peer,
-            amount=len(pairs),
-            unit="pairs/s",
+        rerank_claim(
+            f"rerank on {device} in {plan.precision}, {len(pairs)} pairs of {described(lengths)}",
+            (laps["ours"], peer),
+            (found, expected),
+            lengths=lengths,
+            query_numbers=numbers,
+            network=theirs.model,
+            limit=matrix_rate("float32" if device == "cpu" else "bfloat16", device=plan.device),
             target=TARGETS[device],
-            equal=f"largest difference of scores {np.abs(found - expected).max():.1e}; top 10 {top:.1%} the same",
-            share_of_limit=None if done is None else done / laps["ours"].median / limit,
         )
     ]
     if int8 is not None:
@@ -145,35 +142,6 @@ def _int8_claims(
         equal=same,
     )
     return [fast, right]
-
-
-def _their_model(plan: RerankerPlan) -> Any:  # noqa: ANN401 (its network's type differs from model to model)
-    import torch
-
-    model = load_cross_encoder(plan)
-    if plan.max_tokens is not None:
-        model.max_seq_length = plan.max_tokens
-    model.model.to(getattr(torch, plan.precision))
-    return model
-
-
-def _predicting(model: Any, pairs: list[tuple[str, str]], size: int) -> Callable[[], NDArray[np.float32]]:  # noqa: ANN401
-    import torch
-
-    identity = torch.nn.Identity()
-
-    def run() -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = model.predict(
-            pairs, batch_size=size, activation_fn=identity, show_progress_bar=False, convert_to_numpy=True
-        )
-        return scores
-
-    return run
-
-
-def _lengths(model: Any, pairs: list[tuple[str, str]]) -> NDArray[np.int64]:  # noqa: ANN401
-    lengths: NDArray[np.int64] = model.preprocess(pairs)["attention_mask"].sum(dim=1).numpy()
-    return lengths
 
 
 def _int8(plan: RerankerPlan, options: argparse.Namespace) -> Any:  # noqa: ANN401

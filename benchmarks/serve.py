@@ -29,8 +29,8 @@ import numpy as np
 
 from benchmarks.bm25_speed import Collection
 from benchmarks.claims import Claim, benchmark_parser, main_of
-from benchmarks.dense_speed import vector_blocks
 from benchmarks.http_load import MOST_CONNECTIONS, load
+from benchmarks.made_vectors import vector_blocks
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.settings_files import tiny_models, write_settings_file
 from benchmarks.synthetic_texts import query_texts, text_batches

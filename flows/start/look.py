@@ -18,6 +18,7 @@ from nightrank.tasks.document_queries.languages import language_of
 from nightrank.tasks.query_log.file.find import read_log
 from nightrank.tasks.query_log.near_form import near_form
 from nightrank.tasks.read.account import Account
+from nightrank.tasks.read.sizes import add_sizes, add_titles_alone
 from nightrank.tasks.read.source import read_documents
 from nightrank.tasks.read.sources.kind import is_fetched
 from nightrank.tasks.read.sources.tables import query_for
@@ -112,6 +113,7 @@ def see_documents(folder: Path, source: str, *, left_out: frozenset[Path] = froz
         InputError: It cannot be read, or holds no document.
     """
     account, ids, languages, good, seen = Account(), set[str](), Counter[str](), 0, 0
+    with_text, characters, alone = 0, 0, list[tuple[str, int]]()
     named = dict.fromkeys(left_out, "log or judgments")
     settings = settings_of(source)
     query = None if settings.query is not None else query_for(settings, base=folder)
@@ -129,12 +131,19 @@ def see_documents(folder: Path, source: str, *, left_out: frozenset[Path] = froz
             continue
         good += 1
         ids.add(row.document_id)
+        if text := row.text.strip():
+            with_text, characters = with_text + 1, characters + len(text)
+        else:
+            alone.append((row.file, row.row))
         if (language := language_of(f"{row.title}\n{row.text}", declared=row.language)) is not None:
             languages[language] += 1
     if not good:
         raise InputError(
             f"{source} holds no document that can be read.", remedy="Name another: `nightrank init SOURCE`."
         )
+    add_sizes(account, with_text, characters)
+    if alone:
+        add_titles_alone(account, len(alone), first=min(alone))
     if is_fetched(settings, base=folder):
         is_whole = is_whole and max(files_read(account.entries()), seen) < MOST_FETCHED
     return DocumentsSeen(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from nightrank.tasks.dense.retrieve import error_of, longest
+from nightrank.tasks.dense.bounds import error_of, longest
 from nightrank.tasks.kernels.top_documents import ChunksLeft, RunningTopDocuments, each_alone
 from nightrank.tasks.kernels.top_k import not_a_number
 

@@ -3,41 +3,41 @@
 scores = einsum("qd,td->qt", query_vectors, text_vectors)
 
 The products are single precision and say only what may matter; what does is computed again in double precision and
-rounded once. So a score depends on its two vectors alone, never on the block that it was computed in: a list kept
-from another night and a scan of tonight's whole collection agree to the last bit.
+rounded once (``tasks.dense.scan``). So a score depends on its two vectors alone, never on the block that it was
+computed in: a list kept from another night and a scan of tonight's whole collection agree to the last bit. Where there
+is a GPU, it makes the products as soon as there are many (``tasks.dense.device``), and the lists stay the same.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-
 from nightrank.storage.lance.table import vectors_of
+from nightrank.tasks.dense.scan import QUERIES_HELD, Scan, read_ahead
 from nightrank.tasks.kernels.top_documents import RunningTopDocuments
-from nightrank.tasks.kernels.top_k import RunningTopK, not_a_number
+from nightrank.tasks.kernels.top_k import RunningTopK
 from nightrank.tasks.legs.texts import leg_of
+from nightrank.tasks.models.files import resolve_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from nightrank.storage.lance.table import ChunkTable
+    from nightrank.tasks.dense.scan import Block
     from nightrank.tasks.kernels.top_documents import Documents
     from nightrank.tasks.legs.texts import Texts
-
-    # Numbers of texts, int32 (n,), and their vectors, float32 (n, dim).
-    Block = tuple[NDArray[np.int32], NDArray[np.float32]]
+    from nightrank.tasks.settings.operation import ExecutionSettings
 
 SCORES_HELD = 8_000_000  # float32 values of one block of scores, 32 MB: about what a processor's cache holds
-QUERIES_HELD = 2048  # of one block of scores
 TEXTS_HELD = 16_384
-QUERIES_AT_ONCE = 64  # of one thread's turn
+# Multiplications that a processor does in a second or less, and so before a device is started.
+PRODUCTS_HERE = 20_000_000_000
 
 
 def retrieve_dense(
@@ -47,6 +47,7 @@ def retrieve_dense(
     *,
     depth: int,
     documents: Documents | None = None,
+    device: str | None = None,
 ) -> pa.Table:
     """The ``depth`` nearest chunks of each query by inner product, or those of as many nearest documents, exactly.
 
@@ -58,16 +59,17 @@ def retrieve_dense(
         texts: Of the collection.
         depth: Results a query: documents where these count, else chunks.
         documents: Behind the chunks, where documents count.
+        device: As torch names it, where products are made there as soon as there are many; None: the processor's.
 
     Returns:
         A table of schema LEG.
     """
     if documents is None:
         best = RunningTopK(len(query_vectors), depth)
-        add_nearest(best, query_vectors, blocks)
+        add_nearest(best, query_vectors, blocks, device=device)
         return leg_of(best.entries(), texts, depth=depth)
     best_documents = RunningTopDocuments(len(query_vectors), depth, documents, texts=texts)
-    add_nearest(None, query_vectors, blocks, documents=best_documents)
+    add_nearest(None, query_vectors, blocks, documents=best_documents, device=device)
     return best_documents.table()
 
 
@@ -77,6 +79,7 @@ def add_nearest(
     blocks: Iterable[Block],
     *,
     documents: RunningTopDocuments | None = None,
+    device: str | None = None,
 ) -> None:
     """Add the scores of every query against every text of the blocks that may be among its best.
 
@@ -86,49 +89,34 @@ def add_nearest(
         blocks: Numbers and vectors of texts.
         documents: Documents of as many queries; None where none are wanted.
 
+        device: As torch names it, where products are made there as soon as there are many; None: the processor's.
+
     Raises:
         MachineError: A score is not a number.
     """
     from nightrank.tasks.kernels.compiled import threads
-    from nightrank.tasks.kernels.loops import score_products
 
-    query_length = longest(query_vectors)
-    held = np.empty(0, dtype=np.float32)  # one piece of memory for all products: new pages cost time
     with threads() as pool:
-        for text_numbers, vectors in _read_ahead(blocks):
-            margin = error_of(vectors.shape[1], query_length, longest(vectors))
-            for first in range(0, len(query_vectors), QUERIES_HELD):
-                part = slice(first, min(first + QUERIES_HELD, len(query_vectors)))
-                queries = query_vectors[part]
-                if held.size < len(queries) * len(vectors):
-                    held = np.empty(len(queries) * len(vectors), dtype=np.float32)
-                products = held[: len(queries) * len(vectors)].reshape(len(queries), len(vectors))
-                np.matmul(queries, vectors.T, out=products)
-                score = partial(
-                    score_products,
-                    products=products,
-                    margin=margin,
-                    queries=queries,
-                    texts=vectors,
-                    text_numbers=text_numbers,
-                    floors=None if best is None else best.floors[part],
-                    best=None if best is None else best.heaps(part),
-                    documents=None if documents is None else documents.heaps(part),
-                )
-                starts = range(0, len(queries), QUERIES_AT_ONCE)
-                ends = (min(start + QUERIES_AT_ONCE, len(queries)) for start in starts)
-                if any(list(pool.map(score, starts, ends))):
-                    raise not_a_number()
+        scan, seen = Scan(query_vectors, best, documents, pool), 0
+        coming = read_ahead(blocks)
+        for block in coming:
+            if device is not None and seen * query_vectors.size >= PRODUCTS_HERE:
+                from nightrank.tasks.dense.device import DeviceScan  # it imports torch
+
+                DeviceScan(scan, device, seen=seen).run(chain([block], coming))
+                return
+            scan.add(block)
+            seen += len(block[0])
 
 
-def _read_ahead(blocks: Iterable[Block]) -> Iterator[Block]:
-    """The same blocks; the next one is read while one is worked on."""
-    source = iter(blocks)
-    with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(next, source, None)
-        while (block := coming.result()) is not None:
-            coming = reader.submit(next, source, None)
-            yield block
+def device_of(execution: ExecutionSettings) -> str | None:
+    """Where products are made that are many: None for the processor.
+
+    Raises:
+        InputError: The device is not there.
+    """
+    device = resolve_device(execution.device)
+    return None if device == "cpu" else device
 
 
 def blocks_of(batches: Iterable[pa.RecordBatch], texts: Texts, *, dimensions: int) -> Iterator[Block]:
@@ -153,22 +141,24 @@ class DenseQueries:
 
     Attributes:
         vectors: float32 (n_queries, dim).
+        device: As torch names it, where products are made there as soon as there are many; None: the processor's.
     """
 
     vectors: NDArray[np.float32]
+    device: str | None = None
 
     def __len__(self) -> int:
         return len(self.vectors)
 
     def only(self, numbers: NDArray[np.integer]) -> Self:
         """Some of them, int (n,), in this order."""
-        return type(self)(self.vectors[numbers])
+        return type(self)(self.vectors[numbers], self.device)
 
     def add_best(
         self, best: RunningTopK, blocks: Iterable[Block], *, documents: RunningTopDocuments | None = None
     ) -> None:
         """Add the scores of every query against every text of the blocks that may be among its best."""
-        add_nearest(best, self.vectors, blocks, documents=documents)
+        add_nearest(best, self.vectors, blocks, documents=documents, device=self.device)
 
     def contents(self) -> Iterator[bytes]:
         """What each vector is, to the bit."""
@@ -194,21 +184,3 @@ class StoredVectors:
 
 def _rows_held(queries: int) -> int:
     return min(max(1, SCORES_HELD // max(1, min(queries, QUERIES_HELD))), TEXTS_HELD)
-
-
-def error_of(dimensions: int, query_length: float, text_length: float) -> np.float32:
-    """By how much the difference of two products in single precision may be wrong.
-
-    A product of d terms errs by d * 2^-24 of the vectors' lengths at most, in either of two compared.
-
-    Args:
-        dimensions: d.
-        query_length: Of the longest query's vector.
-        text_length: Of the longest text's.
-    """
-    return np.float32(2.0 * (dimensions + 1) * 2.0**-24 * query_length * text_length)
-
-
-def longest(vectors: NDArray[np.float32]) -> float:
-    """The length of the longest of some vectors, float32 (n, dim)."""
-    return float(np.sqrt(np.einsum("nd,nd->n", vectors, vectors).max(initial=0.0)))

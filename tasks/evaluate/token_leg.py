@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nightrank.storage.lance.table import ChunkTable
-    from nightrank.tasks.dense.retrieve import Block
+    from nightrank.tasks.dense.scan import Block
     from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
     from nightrank.tasks.legs.texts import Texts
     from nightrank.tasks.release import StoredRelease

@@ -470,15 +470,80 @@ def score_products(
                 if row[place] < cut:
                     continue
                 score = inner_product(vector, texts[place])
-                if np.isnan(score):
-                    found_others = True
-                elif score >= floor and score > -np.inf:
-                    if best is not None:
-                        offer_to(best, query, score, text_numbers[place])
-                    if documents is not None:
-                        offer_to_documents(documents, query, score, text_numbers[place])
+                found_others |= np.isnan(score)
+                if _offer_score(query, score, text_numbers[place], floor, best, documents):
                     cut = max(floor, _reached(best, documents, query)) - margin
     return found_others
+
+
+@compiled
+def score_reaching(
+    first: int,
+    last: int,
+    starts: NDArray[np.int64],
+    places: NDArray[np.int32],
+    products: NDArray[np.float32],
+    margin: np.float32,
+    queries: NDArray[np.float32],
+    texts: NDArray[np.float32],
+    text_numbers: NDArray[np.int32],
+    floors: NDArray[np.float32] | None,
+    best: ChunkHeaps | None,
+    documents: DocumentHeaps | None,
+    reached: NDArray[np.float32],
+) -> bool:
+    """``score_products`` for the few products that came back from a device.
+
+    Args:
+        first: The first query.
+        last: The one behind the last.
+        starts: int64 (n_queries + 1,), where each query begins in the two that follow.
+        places: int32 (n,), rows of ``texts``.
+        products: float32 (n,), the inner products.
+        margin: By how much a product may be wrong.
+        queries: float32 (n_queries, dim).
+        texts: float32 (n_texts, dim).
+        text_numbers: int32 (n_texts,).
+        floors: float32 (n_queries,), what a score must reach; None: any will do.
+        best: Heaps of the queries, of texts; None where none are wanted.
+        documents: Heaps of the queries, of documents; None where none are wanted.
+        reached: float32 (n_queries,), written: what a score must reach from now on.
+
+    Returns:
+        Whether a score is not a number; such a one is not offered.
+    """
+    found_others = False
+    for query in range(first, last):
+        floor = np.float32(-np.inf) if floors is None else floors[query]
+        worst = max(floor, _reached(best, documents, query))
+        for at in range(starts[query], starts[query + 1]):
+            if products[at] < worst - margin:
+                continue
+            score = inner_product(queries[query], texts[places[at]])
+            found_others |= np.isnan(score)
+            if _offer_score(query, score, text_numbers[places[at]], floor, best, documents):
+                worst = max(floor, _reached(best, documents, query))
+        reached[query] = worst
+    return found_others
+
+
+@compiled
+def _offer_score(
+    query: int,
+    score: np.float32,
+    number: np.int32,
+    floor: np.float32,
+    best: ChunkHeaps | None,
+    documents: DocumentHeaps | None,
+) -> bool:
+    """Offer an exact score to the heaps of its query; whether it was one that may be a result."""
+    if np.isnan(score) or score < floor or score == -np.inf:
+        return False
+    if best is not None:
+        offer_to(best, query, score, number)
+    if documents is not None:
+        offer_to_documents(documents, query, score, number)
+    return True
 
 
 @compiled

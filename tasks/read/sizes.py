@@ -36,8 +36,19 @@ def tell_sizes(settled: Path, account: Account) -> None:
             count += titles.num_rows
             places = zip(titles["file"].to_pylist(), titles["row"].to_pylist(), strict=True)
             alone = sorted((*alone, *places))[:1]
+    add_sizes(account, with_text, characters)
+    for place in alone:
+        add_titles_alone(account, count, first=place)
+
+
+def add_sizes(account: Account, with_text: int, characters: int) -> None:
+    """Tell how many documents have a text, and of how many characters."""
     if with_text:
         account.add("documents", Kind.SIZE, WITH_TEXT, count=with_text)
         account.add("documents", Kind.SIZE, CHARACTERS, count=characters)
-    for name, row in alone:
-        account.add("documents", Kind.TITLE_ALONE, "documents", where=f"{name}, row {row}", count=count)
+
+
+def add_titles_alone(account: Account, count: int, *, first: tuple[str, int]) -> None:
+    """Tell how many documents are a title alone, and the file and row of the first of them."""
+    name, row = first
+    account.add("documents", Kind.TITLE_ALONE, "documents", where=f"{name}, row {row}", count=count)

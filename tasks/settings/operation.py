@@ -109,7 +109,9 @@ class ExecutionSettings(Section):
     """``[execution]``: where the work runs; never part of a fingerprint."""
 
     device: str = Field(
-        default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, mps, cuda or cuda:N."
+        default="auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        description="auto, cpu, mps, cuda or cuda:N: of models, and of the dense leg's products where they are many.",
     )
     runner: Literal["local", "dask", "ray"] = Field(
         default="local",

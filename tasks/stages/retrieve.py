@@ -15,7 +15,7 @@ from nightrank.storage.records import LEG
 from nightrank.storage.release.leg_lists import write_leg_lists
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
-from nightrank.tasks.dense.retrieve import DenseQueries, StoredVectors
+from nightrank.tasks.dense.retrieve import DenseQueries, StoredVectors, device_of
 from nightrank.tasks.embed.account import account_of_queries
 from nightrank.tasks.embed.shards import embed_in_shards
 from nightrank.tasks.rank.documents import document_numbers, documents_behind
@@ -163,7 +163,7 @@ def retrieve_semantic(night: Night, asked: FilteredQueries, vectors: QueriesEmbe
         night,
         asked,
         index,
-        queries=DenseQueries(query_vectors),
+        queries=DenseQueries(query_vectors, device_of(night.settings.execution)),
         vectors=StoredVectors(night.open_chunks(index.vectors.table)),
         lists=night.files.dense_lists,
         before=before.files.dense_lists if before is not None and before.same_embedder else None,

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks.mixed_texts import operations
+from benchmarks.lengths import operations
 from benchmarks.model_costs import CHUNKS, CHUNKS_PER_SECOND, PAIRS, PAIRS_PER_SECOND, cost
 from benchmarks.model_shapes import DECODERS, PACKAGED, SHAPES, Architecture, Shape, save_random
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder

@@ -81,6 +81,25 @@ def test_a_folder_of_pages_is_all_that_is_needed(
     assert [*tmp_path.glob(".*")] == []
 
 
+@pytest.mark.parametrize(("read", "told"), [(40, None), (10, "6 of 16 documents were skipped")])
+def test_few_pages_that_are_skipped_are_no_mistake_and_many_are_told(
+    tmp_path: Path, read: int, told: str | None
+) -> None:
+    pages(tmp_path / "docs", *[ENGLISH] * read)
+    for number in range(6):
+        (tmp_path / "docs" / f"draft{number}.md").write_text(f"---\ndraft: true\n---\n{ENGLISH}\n", encoding="utf-8")
+    warnings = initialise(tmp_path, "docs", ask=None).warnings
+    assert [warning for warning in warnings if told is None or told not in warning] == []
+    assert len(warnings) == (told is not None)
+
+
+def test_titles_without_a_text_are_told(tmp_path: Path) -> None:
+    rows = [{"id": f"d{number}", "title": f"Bees {number}", "text": ""} for number in range(9)]
+    (tmp_path / "bees.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (warning,) = initialise(tmp_path, "bees.jsonl", ask=None).warnings
+    assert "9 of 9 documents have a title and no text" in warning
+
+
 def test_a_settings_file_that_is_there_stays(
     tmp_path: Path, nightrank: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from nightrank.storage.lance.place import LanceFolder
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.records import LEG
 from nightrank.tasks.dense import retrieve as module
+from nightrank.tasks.dense import scan
 from nightrank.tasks.dense.retrieve import retrieve_dense
 from nightrank.tasks.kernels.loops import inner_product
 from nightrank.tasks.kernels.top_documents import Documents
@@ -164,8 +165,8 @@ def test_a_score_that_is_not_a_number_is_an_error() -> None:
 
 @pytest.mark.parametrize("queries_held", [1, 3, 2048])
 def test_blocks_of_queries_do_not_matter(monkeypatch: pytest.MonkeyPatch, queries_held: int) -> None:
-    monkeypatch.setattr(module, "QUERIES_HELD", queries_held)
-    monkeypatch.setattr(module, "QUERIES_AT_ONCE", 2)
+    monkeypatch.setattr(scan, "QUERIES_HELD", queries_held)
+    monkeypatch.setattr(scan, "QUERIES_AT_ONCE", 2)
     generator = np.random.default_rng(11)
     vectors, queries = (generator.integers(-2, 3, (count, 4)).astype(np.float32) for count in (150, 7))
     blocks = ((np.arange(first, first + 50, dtype=np.int32), vectors[first : first + 50]) for first in (100, 0, 50))

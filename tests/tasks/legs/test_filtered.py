@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.tasks.dense.retrieve import Block
+    from nightrank.tasks.dense.scan import Block
     from nightrank.tasks.legs.lists import LegNight
 
 CONDITIONS = ("0", "01", "12", "3")  # which labels each lets through

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nightrank.storage.records import LEG
+from nightrank.tasks.dense import retrieve
 from nightrank.tasks.dense.retrieve import DenseQueries, retrieve_dense
 from nightrank.tasks.kernels.top_documents import Documents
 from nightrank.tasks.legs import lists as module
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.tasks.dense.retrieve import Block
+    from nightrank.tasks.dense.scan import Block
 
 DIM = 2
 
@@ -113,6 +114,8 @@ def test_any_history_gives_what_a_scan_of_everything_gives(
     carried_over, generator = CarriedOver(), np.random.default_rng(seed)
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(module, "TEXTS_A_LISTED_ONE", int(generator.choice([1, 16])))
+        # A device makes the products of one history in four, and where it does, of its scans and its deltas alike.
+        monkeypatch.setattr(retrieve, "PRODUCTS_HERE", int(generator.choice([0, 10**9, 10**9, 10**9])))
         _check(nights, carried_over, generator, depth, slack, filtered=filtered, chunks_a_document=chunks_a_document)
 
 
@@ -137,7 +140,7 @@ def _check(
 
         night = update_lists(
             carried_over.read(queries, texts),
-            DenseQueries(vectors),
+            DenseQueries(vectors, device="cpu"),
             texts,
             added=blocks(texts, set(said) - carried_over.met),
             everything=lambda _queries, said=said, texts=texts: blocks(texts, set(said)),  # type: ignore[misc]  # a default has no type
