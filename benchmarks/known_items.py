@@ -41,6 +41,7 @@ from nightrank.tasks.judgments.known_items.items import known_items
 from nightrank.tasks.judgments.known_items.legs import CopyScores, dense_of_copies, legs_with_copies
 from nightrank.tasks.judgments.known_items.rank import FusedItems, judgments_of_items, queries_of_items
 from nightrank.tasks.models.tokens import load_token_counter
+from nightrank.tasks.rank.candidate_grams import texts_by_key, with_grams
 from nightrank.tasks.rank.order import Weighing
 from nightrank.tasks.rank.order_file import learned_order
 from nightrank.tasks.read.account import Account
@@ -199,7 +200,11 @@ def by_known_items(
         queries = embedder.embed_queries([item.text for item in copies.items])
         dense = dense_of_copies(copies, queries, embedder.embed_passages(copies.texts))
         legs = legs_with_copies(copies, first_stage, QueryVectors(queries), CopyScores(dense), settings=settings)
-        texts = PairTexts.of(copies.queries(), TextsWithCopies(table, copies, load_token_counter(plan.files.folder)))
+        says = TextsWithCopies(table, copies, load_token_counter(plan.files.folder))
+        texts = PairTexts.of(copies.queries(), says)
+
+        def grams(pairs: pa.Table) -> pa.Table:
+            return with_grams(pairs, texts_by_key(copies.queries()), says)
 
         def score(pairs: pa.Table) -> NDArray[np.float32]:
             found = plan_reranker(settings.reranker, settings.execution, base=base)
@@ -224,7 +229,7 @@ def by_known_items(
             weighing = Weighing.of(
                 variant, learned_order(variant, base=base), weight=weight, log=release.log_means(variant)
             )
-            ranked = fused.ranked(variant, weighing=weighing, score=None if reranker is None else score)
+            ranked = fused.ranked(variant, weighing=weighing, score=None if reranker is None else score, grams=grams)
             means[name] = _mean(
                 evaluate_stages(
                     ranked,

@@ -106,7 +106,7 @@ def main() -> None:
     if options.json:
         print(json.dumps([{**row._asdict(), "pays": row.pays} for row in rows]))
     else:
-        Console().print(table_of(rows))
+        Console(width=140).print(table_of(rows))
 
 
 def collections(options: argparse.Namespace) -> list[Collection]:

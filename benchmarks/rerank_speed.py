@@ -1,6 +1,6 @@
 """How fast pairs of mixed length are scored, beside sentence-transformers' ``CrossEncoder.predict``.
 
-    python -m benchmarks.rerank_speed [--small] [--model NAME] [--shape NAME] [--device DEVICE]
+    python -m benchmarks.rerank_speed [--small] [--model NAME] [--shape NAME] [--queries N] [--device DEVICE]
 
 Both score the same pairs with the same weights in the same precision: 256 tokens and shorter chunks of two real
 collections, each query's best by BM25. ``predict`` runs with several batch sizes, and the fastest of them is the peer;
@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--model", default="nightrank-minilm", help="a name, a folder or a hub id")
     shapes = {shape.name: shape for shape in (*SHAPES, TINY_DECODER) if shape.kind == "reranker"}
     parser.add_argument("--shape", choices=[*shapes])
+    parser.add_argument("--queries", type=int, help="of each collection; default: 30, or 10 with --small")
     parser.add_argument("--device", default="auto", help="as in the settings")
     parser.add_argument("--batch-tokens", type=int, help="as in the settings")
     options = parser.parse_args()
@@ -69,7 +70,8 @@ def claims_of(options: argparse.Namespace) -> list[Claim]:
     device = plan.device.partition(":")[0]
     theirs = cross_encoder_of(plan)
     chunks = mixed_chunks(options.data, tokenizer=_tokenizer_folder(plan))
-    candidates = candidates_of(options.data, chunks, queries=10 if options.small else 30, depth=DEPTH)
+    asked = options.queries or (10 if options.small else 30)
+    candidates = candidates_of(options.data, chunks, queries=asked, depth=DEPTH)
     pairs = [(group.query, text) for group in candidates for text in group.texts]
     queries, texts = [query for query, _ in pairs], [text for _, text in pairs]
     numbers = np.repeat(np.arange(len(candidates)), [len(group.texts) for group in candidates])

@@ -45,7 +45,7 @@ _SAID = (
     (("permission denied", "access denied", "unable to open database file", "readonly database"), errno.EACCES),
     (("input/output error", "disk i/o error"), errno.EIO),
     (("stale file handle",), errno.ESTALE),
-    (("no such file or directory",), errno.ENOENT),
+    (("no such file or directory", "no files found that match the pattern"), errno.ENOENT),
     (("too many open files",), errno.EMFILE),
     (("cannot allocate memory", "out of memory", "failed to allocate", "not enough memory"), errno.ENOMEM),
     (("timed out", "timeout"), errno.ETIMEDOUT),
@@ -181,6 +181,6 @@ def said_by(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename is not None else ""
         return f"{where}{error.strerror}."
-    said = _SOURCE.sub("", " ".join(str(error).split()))
+    said = _SOURCE.sub("", " ".join(str(error).partition("\n\nLINE ")[0].split()))  # DuckDB quotes the statement
     shown = said if len(said) <= LONGEST else f"{said[:LONGEST]}..."
     return shown if shown.endswith((".", "!", "?")) else f"{shown}."

@@ -311,6 +311,7 @@ CANDIDATES = pa.schema(
         *_OF_LEGS,
         pa.field("fused_score", pa.float32(), nullable=False),
         pa.field("fused_rank", pa.int32(), nullable=False),
+        pa.field("grams", pa.large_binary()),  # of the query, those in the text, a bit each; null with plain weights
         pa.field("pair_score", pa.float32()),  # null where the reranker was not asked
         pa.field("score", pa.float32(), nullable=False),  # the final score
         pa.field("rank", pa.int32(), nullable=False),

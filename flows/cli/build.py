@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -53,6 +54,8 @@ def schedule(
 
     settings_file = find_settings_file(config)
     without_telemetry()
+    # Each event that a run cannot tell a server which is away would be an error of its own in the log.
+    os.environ.setdefault("PREFECT_INTERNAL_LOGGING_LEVEL", "CRITICAL")
     require_home()
     from nightrank.flows.schedule.plan import plan, watcher_of
     from nightrank.flows.schedule.serve import serve

@@ -31,6 +31,7 @@ from nightrank.flows.engine.notify import message_of, send
 from nightrank.storage.errors import NightrankError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
     from pathlib import Path
 
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
     from nightrank.tasks.settings.whole import Settings
 
 HOLDING = ("refresh", "prune")  # flows that hold their workspace for all of their work
+KILLED = "Its process was killed, or its machine went down ({holder}); it told nobody."
+UNHEARD = (
+    "It ended or was killed while Prefect's server was away ({holder}); `nightrank releases` says what it came to."
+)
 
 
 def this_run() -> str | None:
@@ -65,10 +70,17 @@ def tell_of_abandoned(abandoned: Abandoned | None, settings: Settings, *, base: 
             run = client.read_flow_run(UUID(abandoned.run))
         except (ObjectNotFound, ValueError):  # another server's, or removed
             return
-        mark_crashed(client, run, settings, base=base, holder=abandoned.holder)
+        mark_crashed(client, run, settings, base=base, why=KILLED.format(holder=abandoned.holder))
 
 
-def mark_dead_runs(configuration: Configuration, *, deployment: str, now: datetime) -> None:
+def mark_dead_runs(
+    configuration: Configuration,
+    *,
+    deployment: str,
+    now: datetime,
+    alive: Collection[UUID] = (),
+    why: str = KILLED,
+) -> list[str] | None:
     """Mark the runs of a deployment that hold a workspace as they work, where nobody holds it: what began them is gone.
 
     Prefect lets no other run of theirs begin for five minutes otherwise. While somebody does hold it, a run may have
@@ -78,9 +90,14 @@ def mark_dead_runs(configuration: Configuration, *, deployment: str, now: dateti
         configuration: Settings, and so the workspace.
         deployment: Name of the deployments.
         now: When this is.
+        alive: Runs whose processes are known to live, whether or not they have come to hold it.
+        why: What is told of the others, with ``{holder}`` for when each began.
+
+    Returns:
+        The names of the flows whose runs were marked; None where somebody holds it.
     """
     flows, names = FlowFilter(name=FlowFilterName(any_=[*HOLDING])), DeploymentFilterName(any_=[deployment])
-    alive = FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING])
+    unended = FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING])
     with (
         suppress(NightrankError),
         configuration.workspace.writing(now=now, tidy=False),
@@ -89,14 +106,21 @@ def mark_dead_runs(configuration: Configuration, *, deployment: str, now: dateti
         runs = client.read_flow_runs(
             flow_filter=flows,
             deployment_filter=DeploymentFilter(name=names),
-            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=alive)),
+            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=unended)),
         )
+        marked = []
         for run in runs:
+            if run.id in alive:
+                continue
             holder = f"begun {run.start_time:%Y-%m-%d %H:%M} UTC" if run.start_time else "not begun"
-            mark_crashed(client, run, configuration.settings, base=configuration.base, holder=holder)
+            told = why.format(holder=holder)
+            mark_crashed(client, run, configuration.settings, base=configuration.base, why=told)
+            marked.append(client.read_flow(run.flow_id).name)
+        return marked
+    return None
 
 
-def mark_crashed(client: SyncPrefectClient, run: FlowRun, settings: Settings, *, base: Path, holder: str) -> None:
+def mark_crashed(client: SyncPrefectClient, run: FlowRun, settings: Settings, *, base: Path, why: str) -> None:
     """Mark a run as crashed, unless it has ended in another way; people are told of it the one time that it is marked.
 
     Args:
@@ -104,13 +128,11 @@ def mark_crashed(client: SyncPrefectClient, run: FlowRun, settings: Settings, *,
         run: As the server has it.
         settings: Of its workspace.
         base: What their paths are relative to.
-        holder: Which process it was.
+        why: What is known of it.
     """
     if run.state is None or run.state.is_final():
         return
-    state: State[object] = Crashed(
-        message=f"Its process was killed, or its machine went down ({holder}); it told nobody."
-    )
+    state: State[object] = Crashed(message=why)
     client.set_flow_run_state(run.id, state, force=True)
     workspace = workspace_name(settings.workspace, base=base)
     message = message_of(client.read_flow(run.flow_id).name, run, state, workspace=workspace)

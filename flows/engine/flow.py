@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from prefect import flow
 
 from nightrank.flows.engine.names import flow_run_name
-from nightrank.flows.engine.notify import notify
+from nightrank.flows.engine.notify import notify, tag_machine_failure
 from nightrank.flows.engine.outcome import noting_outcome
 
 if TYPE_CHECKING:
@@ -28,7 +28,11 @@ def nightrank_flow(name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
 
     def decorate(function: Callable[P, R]) -> Flow[P, R]:
         made: Flow[P, R] = flow(
-            name=name, flow_run_name=flow_run_name, on_failure=[notify], on_crashed=[notify], on_cancellation=[notify]
+            name=name,
+            flow_run_name=flow_run_name,
+            on_failure=[tag_machine_failure, notify],
+            on_crashed=[notify],
+            on_cancellation=[notify],
         )(noting_outcome(function))
         return made
 

@@ -11,7 +11,7 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.logging import get_logger, get_run_logger
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from nightrank.flows.settings_file import read_settings
 from nightrank.storage.errors import InputError
@@ -20,14 +20,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TAG = "nightrank"
+ON_CHANGE = "on change"  # a refresh that the watcher of a schedule began
+MISSED, AGAIN = "missed", "again"  # one that a schedule began for those that nobody could begin, or for one that failed
+MACHINE_FAILED = "machine failed"  # it failed for the machine's or a store's sake: another one may end well
 RETRIES = 3  # of what may be left out: 14 seconds
+LONGEST_ANSWER = 10.0  # seconds that each of them waits for a server that takes it and says nothing
 
 
 @contextmanager
 def if_reachable() -> Iterator[None]:
     """What a run puts on Prefect's pages in this block is left out where the server does not take it."""
     try:
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: RETRIES}):
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: RETRIES, PREFECT_API_REQUEST_TIMEOUT: LONGEST_ANSWER}):
             yield
     except (httpx.HTTPError, PrefectHTTPStatusError) as error:
         get_logger("nightrank").warning("Prefect's pages lack something: %s: %s", type(error).__name__, error)

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block
+from prefect.client.orchestration import get_client
 from prefect.logging import get_logger
 from prefect.utilities.urls import url_for
 
-from nightrank.flows.engine.names import workspace_name
+from nightrank.flows.engine.names import AGAIN, MACHINE_FAILED, if_reachable, workspace_name
 from nightrank.flows.settings_file import read_settings
-from nightrank.storage.errors import InputError, NightrankError
+from nightrank.storage.errors import InputError, MachineError, NightrankError
+from nightrank.storage.foreign import machine_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,8 +35,14 @@ class Message(NamedTuple):
 
 
 def notify(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
-    """Tell the blocks of the run's settings how it ended: a hook of Prefect's."""
+    """Tell the blocks of the run's settings how it ended: a hook of Prefect's.
+
+    A refresh that a schedule began again since the machine failed, and that met the same, is no news.
+    """
     logger = get_logger("nightrank")
+    if AGAIN in flow_run.tags and _machine_failed(state):
+        logger.warning("The machine or a store still fails; people were told the first time.")
+        return
     settings_file = Path(str(flow_run.parameters.get("settings_file", "nightrank.toml")))
     try:
         settings = read_settings(settings_file)  # and not its workspace, which may be what failed
@@ -47,6 +55,14 @@ def notify(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> 
         message = message_of(flow.name, flow_run, state, workspace=workspace)
         for failure in send(message, blocks):
             logger.warning("%s", failure)
+
+
+def tag_machine_failure(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:  # noqa: ARG001 (Prefect's names)
+    """Have a run that failed for the machine's or a store's sake say so by its tags: a hook of Prefect's."""
+    if _machine_failed(state):
+        with if_reachable(), get_client(sync_client=True) as client:
+            tags = client.read_flow_run(flow_run.id).tags
+            client.update_flow_run(flow_run.id, tags=[*dict.fromkeys([*tags, MACHINE_FAILED])])
 
 
 def message_of(flow: str, flow_run: FlowRun, state: State[object], *, workspace: str) -> Message:
@@ -94,6 +110,11 @@ def send(message: Message, blocks: Sequence[str]) -> list[str]:
         except Exception as error:  # whatever keeps a message from being sent, the run is what it is
             failures.append(f"The block {name} did not send the message: {type(error).__name__}: {error}")
     return failures
+
+
+def _machine_failed(state: State[object]) -> bool:
+    error = _error(state)
+    return isinstance(error, BaseException) and (isinstance(error, MachineError) or machine_error(error) is not None)
 
 
 def _error(state: State[object]) -> object:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import update_wrapper
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
-from prefect.exceptions import Abort
+from prefect.exceptions import Abort, ObjectNotFound
 from prefect.logging import get_logger
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
@@ -26,6 +27,7 @@ from nightrank.flows.command import leave_others_unheard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from uuid import UUID
 
 
 P = ParamSpec("P")
@@ -61,7 +63,8 @@ def noting_outcome(function: Callable[P, R]) -> Callable[P, R]:
     """A flow's code that notes its outcome for :func:`run_flow`, and spares the engine a server that has gone."""
 
     def noting(*args: P.args, **kwargs: P.kwargs) -> R:
-        if FlowRunContext.get() is None:
+        context = FlowRunContext.get()
+        if context is None:
             return function(*args, **kwargs)
         watched = _ENDED.get()
         ended = _Ended() if watched is None else watched
@@ -70,7 +73,8 @@ def noting_outcome(function: Callable[P, R]) -> Callable[P, R]:
         except Exception as error:
             ended.error = error
         ended.is_noted = True
-        if not _answers(patience=PATIENCE_OF_SERVICES if watched is None else PATIENCE_OF_PEOPLE):
+        run = None if context.flow_run is None else context.flow_run.id
+        if not _records(run, patience=PATIENCE_OF_SERVICES if watched is None else PATIENCE_OF_PEOPLE):
             get_logger("nightrank").warning("%s", UNRECORDED)
             raise Abort(UNRECORDED) from ended.error
         return cast("R", ended.get())
@@ -108,14 +112,36 @@ def run_flow(flow: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         _ENDED.reset(token)
 
 
-def _answers(*, patience: float) -> bool:
-    """Whether Prefect's server is there, looked for during so many seconds; one that is too busy is there."""
+def _records(run: UUID | None, *, patience: float) -> bool:
+    """Whether Prefect's server is there, looked for during so many seconds, and still has a run.
+
+    One that is too busy is there; one that lost its database knows the run no more.
+
+    Args:
+        run: Its id.
+        patience: In seconds.
+    """
     deadline = time.monotonic() + patience
     while _is_away():
         if time.monotonic() >= deadline:
             return False
         time.sleep(BETWEEN_LOOKS)
-    return True
+    return not _is_forgotten(run)
+
+
+def _is_forgotten(run: UUID | None) -> bool:
+    if run is None:
+        return False
+    with (
+        suppress(httpx.HTTPError),
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+        get_client(httpx_settings={"timeout": LONGEST_LOOK}, sync_client=True) as client,
+    ):
+        try:
+            client.read_flow_run(run)
+        except ObjectNotFound:
+            return True
+    return False
 
 
 def _is_away() -> bool:

@@ -55,7 +55,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 # Raise it when a stage comes to compute something else from the same inputs: then everything is made from nothing.
-PIPELINE = "9"
+PIPELINE = "10"
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,9 +148,10 @@ def watcher_of(refresh: Served) -> Watcher | None:
         return None
     source = WatchedSource(refresh.settings_file)
     source.state()
-    return Watcher(source, Deployment(refresh.path), settings.schedule, tell=_note)
+    return Watcher(source, Deployment(refresh.path), settings.schedule, tell=note)
 
 
-def _note(text: str) -> None:
+def note(text: str) -> None:
+    """Tell a user something on standard error."""
     sys.stderr.write(plain_text(f"Note: {text}\n", lines=True))
     sys.stderr.flush()

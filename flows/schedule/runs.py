@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 from prefect.client.orchestration import get_client
 
+from nightrank.flows.engine.names import ON_CHANGE
 from nightrank.flows.schedule.watcher import Ended
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import FlowRun
 
-TAG = "on change"
 REFUSED = "refused"  # the tag that a refresh gives itself (``flows.engine.names``)
 LOOK_EVERY_SECONDS = 2.0
 
@@ -38,7 +38,7 @@ class Deployment:
         """
         async with get_client() as client:
             deployment = await client.read_deployment_by_name(self._path)
-            run = await client.create_flow_run_from_deployment(deployment.id, tags=[TAG])
+            run = await client.create_flow_run_from_deployment(deployment.id, tags=[ON_CHANGE])
         return ended_as(await _final(run.id))
 
 

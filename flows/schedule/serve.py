@@ -8,28 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from nightrank.flows.engine.api import has_prefect, require_prefect
+from nightrank.flows.schedule.outage import in_brief, may_pass
+from nightrank.flows.schedule.plan import note
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.errors import InputError, MachineError, NightrankError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from prefect.deployments.runner import RunnerDeployment
     from prefect.runner import Runner
 
     from nightrank.flows.schedule.plan import Served
     from nightrank.flows.schedule.watcher import Watcher
 
-PASSING = (408, 429, 500, 502, 503, 504)  # answers of a server that is busy, or behind a proxy that finds it away
 LONGEST_WAIT = 60.0  # seconds
-LONGEST_REASON = 200  # characters
 
 
 def serve(
@@ -37,7 +35,8 @@ def serve(
 ) -> None:
     """Serve flows until a signal says stop: no further run begins then, and one at work is cancelled in good order.
 
-    A server that is busy, restarted or away for a while ends nothing: a line says so, and it is asked again.
+    A server that is busy, restarted or away, for however long, ends nothing: a line says so, and it is asked again.
+    What was due meanwhile is begun once when it is back, also where its database is a new one.
 
     Schedules stay as they are meanwhile, so that a night which nobody began shows as late on Prefect's pages.
 
@@ -50,7 +49,8 @@ def serve(
         InputError: A schedule is none, no server is configured, or a deployment is another settings file's.
         MachineError: The server does not answer as this begins.
     """
-    deployments = [one.deployment() for one in served]
+    for one in served:
+        one.deployment()  # which sees that its schedule is one
     if not has_prefect():
         message = "There is no Prefect server that could keep the schedules: PREFECT_API_URL is not set."
         remedy = "Run `prefect server start`, then `export PREFECT_API_URL=http://127.0.0.1:4200/api` and this again."
@@ -65,18 +65,15 @@ def serve(
             if not waits.is_served:
                 configuration = load_settings(served[0].settings_file)
                 mark_dead_runs(configuration, deployment=served[0].name, now=datetime.now(UTC))
-            _serve_once(deployments, served, watcher, on_ready=on_ready, waits=waits)
+            _serve_once(served, watcher, on_ready=on_ready, waits=waits)
         except NightrankError:
             raise
         except Exception as error:
             if not (waits.is_served or may_pass(error)):
                 message = f"The flows are no longer served: {type(error).__name__}: {error}."
                 raise MachineError(message, remedy="Check that the Prefect server runs, and start again.") from error
-            seconds = waits.next_seconds()
-            said = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
-            sys.stderr.write(f"Note: Prefect's server is busy or away; trying again in {seconds:.0f} s. {said}\n")
-            sys.stderr.flush()
-            time.sleep(seconds)
+            waits.tell(error)
+            time.sleep(waits.next_seconds())
         else:
             return
 
@@ -87,6 +84,11 @@ class Waits:
 
     is_served: bool = False
     failures: int = 0
+
+    def tell(self, error: Exception) -> None:
+        """Say once why it is asked again."""
+        if not self.failures:
+            note(f"Prefect's server is busy or away: {in_brief(error)}. It is asked again until it takes the flows.")
 
     def next_seconds(self) -> float:
         """After one more failure."""
@@ -99,18 +101,15 @@ class Waits:
 
 
 def _serve_once(
-    deployments: Sequence[RunnerDeployment],
     served: Sequence[Served],
     watcher: Watcher | None,
     *,
     on_ready: Callable[[Sequence[Served]], None],
     waits: Waits,
 ) -> None:
-    from prefect.runner import Runner
+    from nightrank.flows.schedule.runner import PatientRunner
 
-    runner = Runner(name="nightrank", pause_on_shutdown=False)
-    for deployment in deployments:
-        runner.add_deployment(deployment)
+    runner = PatientRunner(served, tell=note)
     if not waits.is_served:
         on_ready(served)
     waits.served()
@@ -140,21 +139,6 @@ def refuse_deployments_of_others(served: Sequence[Served]) -> None:
                     f"deployment: prefect deployment delete '{one.path}'."
                 )
                 raise InputError(message, remedy=remedy)
-
-
-def may_pass(error: BaseException | None) -> bool:
-    """Whether it is, or came from, a server that is busy, restarting or away."""
-    import httpx
-
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        if isinstance(error, httpx.TransportError):
-            return True
-        if isinstance(error, httpx.HTTPStatusError) and error.response.status_code in PASSING:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 async def _run(runner: Runner, watcher: Watcher | None) -> None:

@@ -17,7 +17,6 @@ from cyclopts import App, Parameter
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.atomic import write_text
-from nightrank.tasks.rank.learned import LearnedOrder
 from nightrank.tasks.rank.order_file import order_file
 from nightrank.tasks.rerank.cross_encoder import Reranker, about_tokens
 from nightrank.tasks.rerank.find import plan_local
@@ -61,7 +60,7 @@ def main(
         raise InputError(message, remedy=f"Name some of: {', '.join(sorted(families))}.")
     kept = [collection for collection in COLLECTIONS if collection.group not in set(leave_out or ())]
     scored = scored_collections(kept, data, output, reranker=reranker, sparse=sparse)
-    model = LearnedOrder.of(fit(list(scored.values()), FITTING), reranker)
+    model = fit(list(scored.values()), FITTING, reranker=reranker)
     card: dict[str, JsonValue] = {
         "made_by": COMMAND,
         "reranker": reranker,

@@ -6,14 +6,18 @@ import json
 import lzma
 import random
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from nightrank.storage.files.atomic import replacing
 from nightrank.storage.keys import fingerprint, normalise_query
 from nightrank.storage.legs import LEGS, LegName
 from nightrank.tasks.rank.fusion import reciprocal_rank, union_legs
+from nightrank.tasks.rank.grams import GRAM_BITS, grams_in
 from nightrank.tasks.rank.lists import ranks_by_score
 from nightrank.tasks.train.sources import Passage, beir_passages, beir_queries
 from recipes.learned_order.recipe import PASSAGES, QUERIES, RERANKED, SEED
@@ -67,6 +71,7 @@ class Scored:
         queries: int32 (n,), from 0, ascending.
         legs: float32 (n,) by leg, NaN where it does not list the entry.
         pair_scores: float32 (n,), NaN where the reranker was not asked.
+        grams: large_binary (n,), of the query's, those in the passage.
         relevant: bool (n,).
         answer_counts: int32 (n_queries,), passages that answer a query.
     """
@@ -74,6 +79,7 @@ class Scored:
     queries: NDArray[np.int32]
     legs: Mapping[LegName, NDArray[np.float32]]
     pair_scores: NDArray[np.float32]
+    grams: pa.Array
     relevant: NDArray[np.bool_]
     answer_counts: NDArray[np.int32]
 
@@ -84,6 +90,8 @@ class Scored:
                 file,
                 queries=self.queries,
                 pair_scores=self.pair_scores,
+                grams=np.frombuffer(b"".join(self.grams.to_pylist()), dtype=np.uint8),
+                gram_bytes=pc.binary_length(self.grams).to_numpy(),
                 relevant=self.relevant,
                 answer_counts=self.answer_counts,
                 allow_pickle=False,
@@ -95,7 +103,10 @@ class Scored:
         """From its file."""
         with np.load(path, allow_pickle=False) as stored:
             legs = {leg: stored[leg] for leg in LEGS}
-            return cls(stored["queries"], legs, stored["pair_scores"], stored["relevant"], stored["answer_counts"])
+            said, ends = stored["grams"].tobytes(), np.cumsum(stored["gram_bytes"]).tolist()
+            grams = pa.array([said[start:end] for start, end in pairwise([0, *ends])], GRAM_BITS)
+            rest = (stored["pair_scores"], grams, stored["relevant"], stored["answer_counts"])
+            return cls(stored["queries"], legs, *rest)
 
     def cut(self, depth: int) -> Self:
         """The same with the first entries alone of each leg's lists.
@@ -142,15 +153,17 @@ def score(part: Slice, models: Models) -> Scored:
     places = found.places[pool.chunks]
     first = [fused_ranks(pool.queries, pool.ranks, names) for names in (("bm25", "dense"), LEGS)]
     rows = np.flatnonzero(np.min(first, axis=0) <= RERANKED)
+    texts = [passage.model_text() for passage in part.passages]
     pair_scores = np.full(pool.queries.size, np.nan, dtype=np.float32)
     pair_scores[rows] = models.rerank(
         [part.queries[query] for query in pool.queries[rows].tolist()],
-        [part.passages[place].model_text() for place in places[rows].tolist()],
+        [texts[place] for place in places[rows].tolist()],
     )
     pairs = zip(pool.queries.tolist(), places.tolist(), strict=True)
     relevant = np.array([place in part.answers[query] for query, place in pairs])
     counts = np.array([len(each) for each in part.answers], dtype=np.int32)
-    return Scored(pool.queries, dict(pool.scores), pair_scores, relevant, counts)
+    grams = grams_in(part.queries, texts, pool.queries, places)
+    return Scored(pool.queries, dict(pool.scores), pair_scores, grams, relevant, counts)
 
 
 def fused_ranks(

@@ -11,11 +11,13 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from nightrank.storage.legs import LEGS, LegName
 from nightrank.tasks.rank.examples import Examples, examples_of
-from nightrank.tasks.rank.fit import DECIMALS, NAMES, Fitting, fit_gates
-from nightrank.tasks.rank.learned import FEATURES, Gate, log_means
+from nightrank.tasks.rank.fit import DECIMALS, NAMES, Fitting, fit_order
+from nightrank.tasks.rank.grams import gram_shares
+from nightrank.tasks.rank.learned import FEATURES, Gate, LearnedOrder, log_means
 from nightrank.tasks.rank.lists import RERANKER, Lists
 from recipes.learned_order.collections import fused_ranks
 from recipes.learned_order.recipe import DEPTHS
@@ -35,15 +37,17 @@ CONFIGURATIONS: tuple[tuple[tuple[LegName, ...], bool], ...] = (
     (LEGS, True),
 )
 RANK_SHARE = 0.12  # of a leg, to begin with
+GRAMS_BIAS = -1.5  # to begin with: shares of grams count for little beside the legs
 LEAST_SPREAD = 1e-3
 
 
-def fit(collections: Sequence[Scored], fitting: Fitting) -> dict[str, Gate]:
-    """The gates of every leg and of the reranker.
+def fit(collections: Sequence[Scored], fitting: Fitting, *, reranker: str) -> LearnedOrder:
+    """The learned order of some collections.
 
     Args:
         collections: To fit on, each with the same weight.
         fitting: How.
+        reranker: Whose pair scores they have.
     """
     parts: list[Examples] = []
     for depth, (legs, with_reranker) in product(DEPTHS, CONFIGURATIONS):
@@ -51,7 +55,7 @@ def fit(collections: Sequence[Scored], fitting: Fitting) -> dict[str, Gate]:
         found = [one.weighted(one.weights) for one in found if one.weights.any()]
         share = 1.0 / (len(DEPTHS) * len(CONFIGURATIONS) * max(len(found), 1))
         parts.append(Examples.joined([one.weighted(one.weights * share / one.weights.sum()) for one in found]))
-    return fit_gates(parts, equal_parts(parts), fitting)
+    return fit_order(parts, LearnedOrder.of(equal_parts(parts), reranker, grams=GRAMS_BIAS), fitting)
 
 
 def queries_of(scored: Scored, legs: tuple[LegName, ...], *, with_reranker: bool) -> Examples:
@@ -65,12 +69,13 @@ def queries_of(scored: Scored, legs: tuple[LegName, ...], *, with_reranker: bool
     listed = np.any([~np.isnan(scored.legs[leg]) for leg in legs], axis=0)
     queries = scored.queries[listed]
     named: dict[str, NDArray[Any]] = {leg: scored.legs[leg][listed].astype(np.float64) for leg in legs}
-    lists = Lists.of(queries, named)
+    grams = gram_shares(queries, scored.grams.filter(pa.array(listed)))
+    lists = Lists.of(queries, named, grams=grams)
     kept = fused_ranks(queries, {leg: lists.ranks[leg] for leg in legs}, legs) <= SETTINGS.retrieval.candidate_depth
     pairs = scored.pair_scores[listed].astype(np.float64)
     if with_reranker:
         kept &= ~np.isnan(pairs)
-        lists = Lists.of(queries, named | {RERANKER: np.where(kept, pairs, np.nan)})
+        lists = Lists.of(queries, named | {RERANKER: np.where(kept, pairs, np.nan)}, grams=grams)
     return examples_of(
         lists,
         scored.relevant[listed].astype(np.float64),

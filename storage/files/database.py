@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+HEADERS_BYTES = 3 * 4096  # that each file of DuckDB begins with
+
+
 def connect(
     path: Path | None = None,
     *,
@@ -65,8 +68,15 @@ def one_file(path: Path) -> str:
     return glob.escape(str(path))
 
 
+def is_unmade(path: Path) -> bool:
+    """Whether a file of DuckDB is one that was being made as its process was killed or its disk failed: none it is."""
+    return path.is_file() and path.stat().st_size < HEADERS_BYTES
+
+
 def connect_for_writing(path: Path, *, patience_seconds: float = 60.0) -> duckdb.DuckDBPyConnection:
     """Open a file for writing; where another process is reading it, wait for a while.
+
+    It is made where it is missing, and made anew where its making was cut off, before anything was in it.
 
     Args:
         path: The file.
@@ -98,7 +108,10 @@ def _connect(path: Path, *, read_only: bool, held: str, who: str, patience_secon
             return connect(path, read_only=read_only)
         except duckdb.IOException as error:
             if "lock" not in str(error):
-                raise
+                if read_only or not is_unmade(path):
+                    raise
+                path.unlink()  # nobody has it open, or it would be locked
+                continue
             if time.monotonic() >= deadline:
                 message = f"Another process has been {held} {path} for {patience_seconds:g} seconds."
                 raise WorkspaceBusy(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ from nightrank.tasks.evaluate.diversity import compare_diversity
 from nightrank.tasks.evaluate.judged_candidates import JudgedCandidates
 from nightrank.tasks.evaluate.measures import evaluate_stages, means, named_queries
 from nightrank.tasks.experiment.legs import Legs
-from nightrank.tasks.experiment.pairs import KnownPairs, PairScoring, stored_scores
+from nightrank.tasks.experiment.pairs import KnownGrams, KnownPairs, PairScoring, stored_scores
 from nightrank.tasks.experiment.scans import Scans
 from nightrank.tasks.experiment.values import VariantValues
 from nightrank.tasks.experiment.variants import require_variant
@@ -34,6 +35,7 @@ from nightrank.tasks.experiment.weighted import WeightedStages, fields_there
 from nightrank.tasks.first_stage import FirstStage
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.fusion import fuse, union_legs
+from nightrank.tasks.rank.grams import gram_shares
 from nightrank.tasks.rank.order import Weighing, final_order, name_candidates, reranked_rows
 from nightrank.tasks.rank.order_file import learned_order
 from nightrank.tasks.release import StoredRelease
@@ -126,9 +128,9 @@ class Experiment:
         self._legs = Legs(release, self._first_stage, self.queries, bm25_stage=weighted.of, scanned=scans.leg)
         self._plans: dict[RerankerSettings, RerankerPlan | HostedPlan | None] = {}
         self._known: dict[str, KnownPairs] = {}
-        self._known_of(release.manifest.inputs.reranker_fingerprint).add(
-            *stored_scores(release.candidates(self.queries))
-        )
+        candidates = release.candidates(self.queries)
+        self._known_of(release.manifest.inputs.reranker_fingerprint).add(*stored_scores(candidates))
+        self._grams = KnownGrams(self.queries, self._table, candidates)
 
     @classmethod
     @contextmanager
@@ -197,12 +199,10 @@ class Experiment:
         if plan is not None:
             asked = reranked_rows(fused, settings)
             pair_scores[asked] = self._known_of(plan.fingerprint).scores_of(candidates.take(pa.array(asked)))
-        ranked = final_order(
-            candidates,
-            fused,
-            pair_scores,
-            weighing=self._weighing(settings),
-        )
+        weighing = self._weighing(settings)
+        if weighing.learned is not None:
+            candidates = self._grams.beside(candidates)
+        ranked = final_order(candidates, fused, pair_scores, weighing=weighing)
         evaluation = evaluate_stages(
             ranked,
             self.queries,
@@ -261,7 +261,12 @@ class Experiment:
     def values(self, settings: Settings) -> VariantValues:
         """What fusions, weights and depths are worth under a variant's BM25, candidate depth and reranker."""
         judged = self._judged_pool(settings)
-        return VariantValues(judged, lambda: self._known_pair_scores(judged, settings), self._weighing(settings))
+        return VariantValues(
+            judged,
+            lambda: self._known_pair_scores(judged, settings),
+            cache(lambda: self._gram_shares(judged)),
+            self._weighing(settings),
+        )
 
     def fields(self) -> tuple[bool, bool]:
         """Whether any chunk has a title, and whether any has headings."""
@@ -293,12 +298,22 @@ class Experiment:
         plan = self._plan(settings.reranker)
         if plan is None:
             return np.full(judged.rows.size, np.nan, dtype=np.float32)
+        return self._known_of(plan.fingerprint).scores_of(self._pairs_of(judged))
+
+    def _gram_shares(self, judged: JudgedCandidates) -> NDArray[np.float64]:
+        """Shares of grams of the rows of a pool, float64 (n,)."""
+        found = self._grams.beside(self._pairs_of(judged))
+        return gram_shares(judged.pool.queries, found.column("grams").combine_chunks())
+
+    def _pairs_of(self, judged: JudgedCandidates) -> pa.Table:
+        """The rows of a pool, ``query_key`` and ``chunk_hash``."""
         numbers = judged.query_of[judged.pool.queries]
-        pairs = {
-            "query_key": self.queries.column("query_key").take(pa.array(numbers)),
-            "chunk_hash": self._chunks.column("chunk_hash").take(pa.array(judged.pool.chunks)),
-        }
-        return self._known_of(plan.fingerprint).scores_of(pa.table(pairs))
+        return pa.table(
+            {
+                "query_key": self.queries.column("query_key").take(pa.array(numbers)),
+                "chunk_hash": self._chunks.column("chunk_hash").take(pa.array(judged.pool.chunks)),
+            }
+        )
 
     def _judged_ids(self) -> list[list[str]]:
         """The judged ids of each query, by query number."""

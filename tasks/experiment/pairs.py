@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.memo.pair_scores import PairMemo
+from nightrank.tasks.rank.candidate_grams import PAIR_GRAMS, texts_by_key, with_grams
 from nightrank.tasks.rerank.lazy import LazyReranker
 from nightrank.tasks.rerank.pairs import DriftCheck, PairsScored, PairTexts, score_pairs
 
@@ -64,6 +65,31 @@ class KnownPairs:
         texts = self._texts.numbers_of(pairs.column("chunk_hash"))
         numbers: NDArray[np.int64] = (queries.to_numpy(zero_copy_only=False).astype(np.int64) << 32) | texts
         return numbers
+
+
+class KnownGrams:
+    """The grams of pairs, looked for once.
+
+    Args:
+        queries: Schema QUERIES.
+        table: Texts of chunks.
+        candidates: Schema CANDIDATES, of a release, which has those of its own pairs; an older one has none.
+    """
+
+    def __init__(self, queries: pa.Table, table: ChunkTable, candidates: pa.Table) -> None:
+        self._texts = texts_by_key(queries)
+        self._table = table
+        has_grams = "grams" in candidates.column_names
+        self._known = candidates.select(PAIR_GRAMS.names) if has_grams else PAIR_GRAMS.empty_table()
+
+    def beside(self, pairs: pa.Table) -> pa.Table:
+        """Pairs, ``query_key`` and ``chunk_hash`` at least, with their ``grams``."""
+        found = with_grams(pairs, self._texts, self._table, known=self._known)
+        every = pa.concat_tables([self._known, found.select(PAIR_GRAMS.names).cast(PAIR_GRAMS)])
+        numbered = every.append_column("row", pa.array(np.arange(every.num_rows)))
+        rows = numbered.group_by(["query_key", "chunk_hash"]).aggregate([("row", "max")]).column("row_max")
+        self._known = every.take(rows)
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

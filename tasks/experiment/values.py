@@ -44,11 +44,13 @@ class VariantValues:
     Attributes:
         judged: What the legs find for the judged queries.
         pair_scores: Gives what is known of the reranker's scores: float32 (n,) of the pool's rows, NaN where none is.
+        grams: Gives the shares of grams: float64 (n,) of the pool's rows.
         weighing: The settings' own, by which learned variants are ordered.
     """
 
     judged: JudgedCandidates
     pair_scores: Callable[[], NDArray[np.float32]]
+    grams: Callable[[], NDArray[np.float64]]
     weighing: Weighing
 
     def of_leg(self, leg: LegName) -> NDArray[np.float64]:
@@ -85,7 +87,8 @@ class VariantValues:
             settings: The fusion.
             depth: Candidates that are reranked; None where none is.
         """
-        return OrderedCandidates.of(self.judged, settings, None if depth is None else self.pair_scores(), depth=depth)
+        pair_scores = None if depth is None else self.pair_scores()
+        return OrderedCandidates.of(self.judged, settings, pair_scores, depth=depth, grams=self.grams())
 
     def of_rerankings(self, settings: RetrievalSettings, rerankings: Sequence[Reranking]) -> NDArray[np.float64] | None:
         """The nDCG@10 of the candidates of a fusion, reranked in some ways: float64 (n_rerankings, n_ids).
@@ -152,6 +155,7 @@ class OrderedCandidates:
         pair_scores: NDArray[np.float32] | None,
         *,
         depth: int | None,
+        grams: NDArray[np.float64],
     ) -> Self:
         """The candidates of a fusion.
 
@@ -160,13 +164,14 @@ class OrderedCandidates:
             settings: The fusion.
             pair_scores: float32 (n,), of the pool's rows; None without a reranker.
             depth: Candidates that are reranked.
+            grams: float64 (n,), shares of grams of the pool's rows.
         """
         pool, fused = judged.pool, FusedPool.of(judged.pool, settings)
         order, asked = fused.order, np.full(fused.order.size, np.nan, dtype=np.float32)
         if pair_scores is not None and depth is not None:
             asked = np.where(fused.ranks <= depth, pair_scores, np.float32(np.nan))
         legs = {leg: scores[order].astype(np.float64) for leg, scores in pool.scores.items()}
-        entries = Entries(pool.queries[order], fused.scores[order], fused.ranks[order], legs)
+        entries = Entries(pool.queries[order], fused.scores[order], fused.ranks[order], legs, grams[order])
         return cls(judged, order, entries, asked[order], fused.ranks[order] <= settings.candidate_depth)
 
     def values(self, weighing: Weighing) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from nightrank.storage.release.manifest import Gate
+from nightrank.tasks.gates.resemblance import LEAST_AT_RANDOM, LEAST_OF_CANDIDATES, lack, resemblance
 from nightrank.tasks.gates.rules import Incomparable
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Signal(StrEnum):
     PAIR_SCORE = "pair score"
     RESULT_WORDS = "result words"  # of the chunks behind the first results
     COMMON_WORDS = "common words"  # share of the query's words that a first result has
+    SIMILARITY = "similarity"  # of a query and a chunk at random, by the dual encoder
+    PAIR = "pair"  # the reranker's score of a query and a candidate
     UNRELATED = "unrelated"  # share of the first results
     KNOWN_DOCUMENTS = "known characters of documents"  # share that the embedder's vocabulary knows
     KNOWN_QUERIES = "known characters of queries"
@@ -56,6 +59,11 @@ DISTRIBUTIONS = {
     Signal.PAIR_SCORE: "the reranker's scores",
     Signal.RESULT_WORDS: "words of results",
     Signal.COMMON_WORDS: "words that results share with their queries",
+}
+# Values of the same pairs by another model may be others, and put in another order.
+RESEMBLANCES = {
+    Signal.SIMILARITY: ("the dual encoder's similarities", LEAST_AT_RANDOM),
+    Signal.PAIR: ("the reranker's scores", LEAST_OF_CANDIDATES),
 }
 # A sum over another: what a hundred characters of text become.
 DENSITIES = {
@@ -73,7 +81,8 @@ class Shift(NamedTuple):
 
     Attributes:
         size: From 0, not at all, to 1: of distributions the Kolmogorov-Smirnov distance beyond a tenth of the median;
-            of numbers over 0 what share of the larger one the smaller one lacks.
+            of numbers over 0 what share of the larger one the smaller one lacks; of two models' values of the same
+            pairs what their correlation lacks of that which two models that read have.
         told: What it was and is, in words.
     """
 
@@ -94,6 +103,11 @@ def shifts(before: pa.Table, now: pa.Table) -> list[Shift]:
         if was.size:
             told = f"{words} {_short(np.median(was))} in the median live, {_short(np.median(is_now))} now"
             found.append(Shift(_distance(was, is_now, fallen_only=signal is Signal.COMMON_WORDS), told))
+    for signal, (words, least) in RESEMBLANCES.items():
+        alike = resemblance(_by_key(before, signal), _by_key(now, signal))
+        if alike is not None:
+            told = f"{words} of the same pairs correlate with the live ones by {alike:.2f}, of models that read by"
+            found.append(Shift(lack(alike, least=least), f"{told} {least:g} or more"))
     for words, (part, whole) in DENSITIES.items():
         ratios = [_ratio(profile, part, whole) for profile in (before, now)]
         if ratios[0] and _depends_on(before, part) == _depends_on(now, part):

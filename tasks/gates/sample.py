@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from nightrank.storage.lance.table import ChunkTable
 
 CHUNKS, QUERIES = 1000, 300
+OF_PAIRS = (40, 60)  # chunks at random and queries, each of which is paired with each
+PAIRS = 12  # candidates a query, the first by fused rank, whose pairs are looked at
 FIRST = 5  # results of a query that are looked at
 AT_RANDOM = 0.9  # quantile of a query's similarity to chunks at random, up to which a chunk is little similar
 
@@ -142,6 +144,35 @@ def query_rows(answered: Sequence[Answered], texts: Texts, *, at_random: Sequenc
         far = _little_similar(query.vector, [texts.vectors.get(key or "") for key in found], others)
         unrelated = [share == 0.0 and is_far for share, is_far in zip(shares, far, strict=True)]
         yield Row(Signal.UNRELATED, query.key, float(np.mean(unrelated)))
+
+
+def similarity_rows(answered: Sequence[Answered], texts: Texts, *, at_random: Sequence[str]) -> Iterator[Row]:
+    """How similar queries and chunks at random are, by the embedder.
+
+    Args:
+        answered: Queries, always the same ones first.
+        texts: What is known of the chunks.
+        at_random: Hashes of chunks, as well.
+    """
+    chunks, queries = OF_PAIRS
+    known = [key for key in at_random[:chunks] if key in texts.vectors]
+    for query in answered[:queries]:
+        if query.vector is not None:
+            unit = _unit(query.vector.astype(np.float64)[None])[0]
+            for key in known:
+                yield Row(Signal.SIMILARITY, f"{query.key} {key}", float(texts.vectors[key] @ unit))
+
+
+def pair_rows(candidates: pa.Table) -> Iterator[Row]:
+    """What the reranker says of the first candidates of queries.
+
+    Args:
+        candidates: Schema CANDIDATES.
+    """
+    rows = candidates.filter((pc.field("fused_rank") <= PAIRS) & pc.field("pair_score").is_valid())
+    columns = (rows.column(name).to_pylist() for name in ("query_key", "chunk_hash", "pair_score"))
+    for query, chunk, score in zip(*columns, strict=True):
+        yield Row(Signal.PAIR, f"{query} {chunk}", score)
 
 
 def as_profile(rows: Sequence[Row], *, depends_on: Mapping[Signal, str]) -> pa.Table:

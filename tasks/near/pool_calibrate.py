@@ -14,6 +14,7 @@ from nightrank.storage.release.near_record import POOL
 from nightrank.tasks.legs.texts import Texts
 from nightrank.tasks.near.calibrate import Compared, measured
 from nightrank.tasks.near.pool import pool_fused
+from nightrank.tasks.rank.candidate_grams import texts_by_key, with_grams
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.documents import document_numbers, documents_behind
 from nightrank.tasks.rank.order import CHUNK_NAMES, final_order, name_candidates
@@ -72,10 +73,10 @@ def pool_answers(
     Args:
         pools: Of all queries.
         bm25: Their own BM25 legs, schema LEG.
-        queries: ``query_key`` and ``filter``, by query number.
+        queries: ``query_key``, ``text`` and ``filter``, by query number.
         passed: Keys of queries that the first tier answers: those that it does not are what the second one gets.
         store: The collection.
-        table: Its vectors.
+        table: Its texts and vectors.
         weighing: Of the final order.
         settings: Of the release.
     """
@@ -111,7 +112,8 @@ def pool_answers(
         similarities[pools.keys[place]] = pool.similarity
     if not fused:
         return []
-    asked = pa.table({"query_key": pa.array(list(similarities), pa.string())})
+    numbers = pa.array([number_of[key] for key in similarities], pa.int64())
+    asked = queries.select(["query_key", "text"]).take(numbers)
     ids = _published(pa.concat_tables(fused), asked, store=store, table=table, weighing=weighing, settings=settings)
     return [PoolAnswer(key, similarity, ids.get(key, [])) for key, similarity in similarities.items()]
 
@@ -183,6 +185,8 @@ def _published(
     """The documents of each query's final ranking, best first."""
     chunks = store.chunks_at(fused.column("chunk_number").to_numpy(), CHUNK_NAMES)
     candidates = name_candidates(fused, asked, chunks)
+    if weighing.learned is not None:
+        candidates = with_grams(candidates, texts_by_key(asked), table)
     unscored = np.full(fused.num_rows, np.nan, dtype=np.float32)
     results = cut_results(
         final_order(candidates, fused, unscored, weighing=weighing),

@@ -13,6 +13,7 @@ from nightrank.storage.serving.cache import Result
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.dense.retrieve import StoredVectors
 from nightrank.tasks.first_stage import FirstStage, QueryVectors
+from nightrank.tasks.rank.candidate_grams import with_grams
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.order import CHUNK_NAMES, final_order, name_candidates, reranked_rows
 from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
@@ -133,6 +134,8 @@ class LiveSearch:
             scores = self._pair_scores(query, hashes, self.reranker, known or {}, pace)
             pair_scores[asked] = [scores.get(chunk_hash, np.nan) for chunk_hash in hashes]
             wanted, scored = len(set(hashes)), len(scores)
+        if self.weighing.learned is not None:
+            candidates = with_grams(candidates, {query_key(query): query}, self.table)
         return Reranked(final_order(candidates, fused, pair_scores, weighing=self.weighing), wanted, scored)
 
     def results(self, query: str, ranked: pa.Table) -> tuple[Result, ...]:

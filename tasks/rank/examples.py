@@ -33,6 +33,7 @@ class Examples:
         features: float64 (n_queries, n_lists, len(FEATURES)), of the legs, then of the reranker where there is one.
         scores: float64 (n_queries, CANDIDATES, n_legs), 0 where a leg does not list a candidate.
         ranks: float64, likewise, damped.
+        grams: float64 (n_queries, CANDIDATES), shares of grams.
         pairs: float64 (n_queries, CANDIDATES), standardised; 0 without the reranker.
         there: bool (n_queries, CANDIDATES), whether there is such a candidate.
         target: float64, likewise: what is relevant, by its share of the query's grades.
@@ -43,6 +44,7 @@ class Examples:
     features: Floats
     scores: Floats
     ranks: Floats
+    grams: Floats
     pairs: Floats
     there: NDArray[np.bool_]
     target: Floats
@@ -67,7 +69,8 @@ class Examples:
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
         """Everything that has a row a query, the weights last."""
-        return (self.features, self.scores, self.ranks, self.pairs, self.there, self.target, self.weights)
+        of_candidates = (self.scores, self.ranks, self.grams, self.pairs, self.there, self.target)
+        return (self.features, *of_candidates, self.weights)
 
     def weighted(self, weights: Floats) -> Self:
         """The queries that have a weight, with it.
@@ -120,6 +123,7 @@ def examples_of(
         features=np.stack([features(lists, name, legs=legs, log=log) for name in names], axis=1),
         scores=np.stack([spread(lists.scores[leg][rows]) for leg in legs], axis=-1),
         ranks=np.stack([spread(damped_ranks(lists.ranks[leg])[rows]) for leg in legs], axis=-1),
+        grams=spread(lists.grams[rows]),
         pairs=spread(standard[shown]),
         there=spread(np.ones(rows.size), bool),
         target=np.divide(grades, whole, out=np.zeros_like(grades), where=whole > 0),

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.optimize import Bounds, minimize
 
 from nightrank.storage.legs import LEGS
-from nightrank.tasks.rank.learned import FARTHEST, FEATURES, LARGEST_EXPONENT, Gate
+from nightrank.tasks.rank.learned import FARTHEST, FEATURES, GRAMS, LARGEST_EXPONENT, Gate, LearnedOrder
 from nightrank.tasks.rank.lists import RERANKER
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-NAMES = (*LEGS, RERANKER)
+NAMES = (*LEGS, RERANKER)  # that have a gate
+BIASED = (*LEGS, GRAMS, RERANKER)  # that have a bias; what it is to the first ones is the same against each other
+AGAINST = len(LEGS) + 1  # of these
 OF_MEANS = np.array([name.startswith("mean_") for name in FEATURES])
 SHARPNESS = (10.0, 2.0)  # of the softmax to begin with: over the first stage's scores, and over the final ones
 LEAST_SHARPNESS = 0.01
@@ -46,7 +48,7 @@ class Fitting:
     Attributes:
         penalty: Of squared changes of a coefficient (of a standardised feature) against a query's loss.
         of_means: So many times as much of what lists say in the mean over the log: there are fewer logs than queries.
-        of_biases: So many times as much of how the legs' biases change against each other.
+        of_biases: So many times as much of how the biases of legs and grams change against each other.
         of_reranker: Likewise of the reranker's bias.
         of_rank_shares: Likewise of the share that ranks have.
         iterations: Of L-BFGS at most.
@@ -60,8 +62,8 @@ class Fitting:
     iterations: int = 100
 
 
-def fit_gates(parts: Sequence[Examples], prior: Mapping[str, Gate], fitting: Fitting) -> dict[str, Gate]:
-    """The gates that fit some queries, with the centre and spread of the prior's.
+def fit_order(parts: Sequence[Examples], prior: LearnedOrder, fitting: Fitting) -> LearnedOrder:
+    """The learned order that fits some queries, with the centre and spread of the prior's gates, and its reranker.
 
     Args:
         parts: Queries with a weight; of one loss, the sum over all of them.
@@ -69,10 +71,10 @@ def fit_gates(parts: Sequence[Examples], prior: Mapping[str, Gate], fitting: Fit
         fitting: How.
 
     Returns:
-        By leg, and of the reranker; the prior's own where no query says anything of one.
+        The order; with the prior's own gate where no query says anything of a leg or of the reranker.
     """
     begin = _Numbers.of(prior)
-    standard = [_standardised_features(one, prior) for one in parts]
+    standard = [_standardised_features(one, prior.gates) for one in parts]
 
     def loss(vector: Floats) -> tuple[float, Floats]:
         numbers, gradient = _Numbers.from_vector(vector), _Numbers.zeros()
@@ -95,22 +97,23 @@ def fit_gates(parts: Sequence[Examples], prior: Mapping[str, Gate], fitting: Fit
         bounds=bounds,
         options={"maxiter": fitting.iterations, "maxcor": MEMORY},
     )
-    return _Numbers.from_vector(found.x).gates(prior)
+    return _Numbers.from_vector(found.x).order(prior)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Numbers:
     """What is fitted; also the gradient in its shape. By list: legs, then the reranker."""
 
-    biases: Floats  # (n_lists,)
+    biases: Floats  # (n_lists + 1,), those of ``BIASED``
     coefficients: Floats  # (n_lists, n_features)
     rank_shares: Floats  # (n_legs,)
     sharpness: Floats  # (2,): without the reranker, with it
 
     @classmethod
-    def of(cls, gates: Mapping[str, Gate]) -> Self:
+    def of(cls, order: LearnedOrder) -> Self:
+        gates = order.gates
         return cls(
-            np.array([gates[name].bias for name in NAMES]),
+            np.array([order.grams if name == GRAMS else gates[name].bias for name in BIASED]),
             np.stack([gates[name].coefficients for name in NAMES]),
             np.array([gates[leg].rank_share for leg in LEGS]),
             np.array(SHARPNESS),
@@ -118,33 +121,35 @@ class _Numbers:
 
     @classmethod
     def zeros(cls) -> Self:
-        lists = len(NAMES)
-        return cls(np.zeros(lists), np.zeros((lists, len(FEATURES))), np.zeros(len(LEGS)), np.zeros(len(SHARPNESS)))
+        coefficients = np.zeros((len(NAMES), len(FEATURES)))
+        return cls(np.zeros(len(BIASED)), coefficients, np.zeros(len(LEGS)), np.zeros(len(SHARPNESS)))
 
     @classmethod
     def from_vector(cls, vector: Floats) -> Self:
         lists = len(NAMES)
-        ends = np.cumsum([lists, lists * len(FEATURES), len(LEGS)])
+        ends = np.cumsum([len(BIASED), lists * len(FEATURES), len(LEGS)])
         biases, coefficients, shares, sharpness = np.split(vector, ends)
         return cls(biases, coefficients.reshape(lists, -1), shares, sharpness)
 
     def vector(self) -> Floats:
         return np.concatenate([self.biases, self.coefficients.ravel(), self.rank_shares, self.sharpness])
 
-    def gates(self, prior: Mapping[str, Gate]) -> dict[str, Gate]:
+    def order(self, prior: LearnedOrder) -> LearnedOrder:
         biases = self.biases.copy()
-        biases[: len(LEGS)] -= biases[: len(LEGS)].mean()  # of a softmax differences alone count
-        shares = [*self.rank_shares.tolist(), prior[RERANKER].rank_share]
-        return {
+        biases[:AGAINST] -= biases[:AGAINST].mean()  # of a softmax differences alone count
+        bias_of = {name: round(float(bias), DECIMALS) for name, bias in zip(BIASED, biases, strict=True)}
+        shares = [*self.rank_shares.tolist(), prior.gates[RERANKER].rank_share]
+        gates = {
             name: Gate(
-                round(float(biases[row]), DECIMALS),
+                bias_of[name],
                 self.coefficients[row].round(DECIMALS),
-                prior[name].centre,
-                prior[name].spread,
+                prior.gates[name].centre,
+                prior.gates[name].spread,
                 round(shares[row], DECIMALS),
             )
             for row, name in enumerate(NAMES)
         }
+        return LearnedOrder.of(gates, prior.reranker, grams=bias_of[GRAMS])
 
 
 def _standardised_features(examples: Examples, prior: Mapping[str, Gate]) -> Floats:
@@ -156,20 +161,19 @@ def _standardised_features(examples: Examples, prior: Mapping[str, Gate]) -> Flo
 
 def _penalty(numbers: _Numbers, prior: _Numbers, fitting: Fitting, gradient: _Numbers) -> float:
     """The penalty; its gradient is added to one."""
-    legs = len(LEGS)
     moved = numbers.coefficients - prior.coefficients
     times = np.where(OF_MEANS, fitting.of_means, 1.0)
     biases = numbers.biases - prior.biases
-    against = biases[:legs] - biases[:legs].mean()
+    against = biases[:AGAINST] - biases[:AGAINST].mean()
     shares = numbers.rank_shares - prior.rank_shares
     gradient.coefficients[:] += 2.0 * fitting.penalty * times * moved
-    gradient.biases[:legs] += 2.0 * fitting.penalty * fitting.of_biases * against
-    gradient.biases[legs] += 2.0 * fitting.penalty * fitting.of_reranker * biases[legs]
+    gradient.biases[:AGAINST] += 2.0 * fitting.penalty * fitting.of_biases * against
+    gradient.biases[-1] += 2.0 * fitting.penalty * fitting.of_reranker * biases[-1]
     gradient.rank_shares[:] += 2.0 * fitting.penalty * fitting.of_rank_shares * shares
     return fitting.penalty * float(
         (times * moved**2).sum()
         + fitting.of_biases * (against**2).sum()
-        + fitting.of_reranker * biases[legs] ** 2
+        + fitting.of_reranker * biases[-1] ** 2
         + fitting.of_rank_shares * (shares**2).sum()
     )
 
@@ -178,8 +182,11 @@ def _loss(numbers: _Numbers, examples: Examples, of_features: Floats, gradient: 
     """The weighted cross-entropy of some queries; its gradient is added to one."""
     rows, count = [NAMES.index(leg) for leg in examples.legs], len(examples.legs)
     shares = numbers.rank_shares[rows]
-    made = (1.0 - shares) * examples.scores + shares * examples.ranks
-    logits = numbers.biases[rows] + _dot(of_features[:, :count], numbers.coefficients[rows])
+    of_legs = (1.0 - shares) * examples.scores + shares * examples.ranks
+    made = np.concatenate([of_legs, examples.grams[:, :, None]], axis=2)
+    weighed = [*rows, BIASED.index(GRAMS)]
+    logits = np.tile(numbers.biases[weighed], (len(made), 1))
+    logits[:, :count] += _dot(of_features[:, :count], numbers.coefficients[rows])
     parts = np.exp(logits - logits.max(axis=1, keepdims=True))
     parts /= parts.sum(axis=1, keepdims=True)
     first = (made * parts[:, None, :]).sum(axis=2)
@@ -211,12 +218,12 @@ def _loss(numbers: _Numbers, examples: Examples, of_features: Floats, gradient: 
     else:
         of_first = of_final
     by_leg = of_first[:, :, None]
-    moved = (by_leg * parts[:, None, :] * (examples.ranks - examples.scores)).sum(axis=(0, 1))
+    moved = (by_leg * parts[:, None, :count] * (examples.ranks - examples.scores)).sum(axis=(0, 1))
     of_parts = (by_leg * made).sum(axis=1)
     of_logits = parts * (of_parts - (parts * of_parts).sum(axis=1, keepdims=True))
+    gradient.biases[weighed] += of_logits.sum(axis=0)
     for place, row in enumerate(rows):
         gradient.rank_shares[row] += moved[place]
-        gradient.biases[row] += of_logits[:, place].sum()
         gradient.coefficients[row] += (of_logits[:, place, None] * of_features[:, place]).sum(axis=0)
     return loss
 

@@ -1,7 +1,7 @@
 """The learned order: how much each leg and the reranker count for a query, from what their lists say of themselves.
 
-    first stage = sum over legs of weight * score, with the weights of a query's legs summing to 1
-    weight      = softmax over the legs that are on of  bias + coefficients . descriptors
+    first stage = sum over legs of weight * score + weight * share of grams, with a query's weights summing to 1
+    weight      = softmax over the legs that are on of  bias + coefficients . descriptors, and over grams of  bias
     reranker    = sigmoid of                            bias + coefficients . descriptors
 
 A gated linear model: it rises in every score, so that no candidate falls by being found more relevant. The descriptors
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from nightrank.storage.records import JsonValue
     from nightrank.storage.release.manifest import LogMeans
-FORMAT = 1
+FORMAT = 2
+GRAMS = "grams"  # what is weighed beside the legs: ``tasks.rank.grams``
 LARGEST_EXPONENT = 700.0  # of a double that is finite
 FARTHEST = 3.0  # deviations from the mean beyond which a descriptor is cut: nothing farther was ever learnt from
 # Below these means legs agree less than legs do that know the collection: what is missing tells how much less.
@@ -76,27 +77,35 @@ class LearnedOrder:
 
     Attributes:
         gates: Of each leg, and of the reranker.
+        grams: The bias of the shares of grams; no descriptor moves it.
         reranker: The model that it knows as the reranker; any other counts by a plain weight.
         fingerprint: Decides what it makes of lists.
     """
 
     gates: Mapping[str, Gate]
+    grams: float
     reranker: str
     fingerprint: str
 
     @classmethod
-    def of(cls, gates: Mapping[str, Gate], reranker: str) -> Self:
+    def of(cls, gates: Mapping[str, Gate], reranker: str, *, grams: float) -> Self:
         """A model by its numbers."""
-        model = cls(gates, reranker, "")
-        return cls(gates, reranker, fingerprint(model.stored()))
+        model = cls(gates, grams, reranker, "")
+        return cls(gates, grams, reranker, fingerprint(model.stored()))
 
     def stored(self) -> dict[str, JsonValue]:
         """What a file or a manifest holds of it: its numbers, without a card."""
         gates: dict[str, JsonValue] = {name: _as_stored(gate) for name, gate in sorted(self.gates.items())}
-        return {"format": FORMAT, "features": list(FEATURES), "gates": gates, "reranker": self.reranker}
+        return {
+            "format": FORMAT,
+            "features": list(FEATURES),
+            "gates": gates,
+            "grams": float(self.grams),
+            "reranker": self.reranker,
+        }
 
-    def leg_weights(self, lists: Lists, legs: Sequence[str], *, log: LogMeans) -> dict[str, NDArray[np.float64]]:
-        """How much each leg counts for each query: float64 (n_queries,) by leg; they sum to 1.
+    def weights(self, lists: Lists, legs: Sequence[str], *, log: LogMeans) -> dict[str, NDArray[np.float64]]:
+        """How much each leg, and ``GRAMS``, counts for each query: float64 (n_queries,) by name; they sum to 1.
 
         Args:
             lists: Of the legs at least.
@@ -104,22 +113,24 @@ class LearnedOrder:
             log: Of the log that the queries are part of.
         """
         logits = [self.gates[leg](features(lists, leg, legs=legs, log=log)) for leg in legs]
+        logits.append(np.full(lists.count, self.grams))
         highest = np.max(logits, axis=0)
         parts = [np.exp(logit - highest) for logit in logits]
         total = np.sum(parts, axis=0)
-        return {leg: part / total for leg, part in zip(legs, parts, strict=True)}
+        return {name: part / total for name, part in zip((*legs, GRAMS), parts, strict=True)}
 
     def first_stage(self, lists: Lists, legs: Sequence[str], *, log: LogMeans) -> NDArray[np.float64]:
-        """What the legs together make of each entry: float64 (n,), from 0 to 1.
+        """What the legs and the shares of grams together make of each entry: float64 (n,), from 0 to 1.
 
         Args:
             lists: Of the legs at least.
             legs: Those that are on.
             log: Of the log that the queries are part of.
         """
-        scores = np.zeros(lists.queries.size)
-        for leg, weights in self.leg_weights(lists, legs, log=log).items():
-            scores += weights[lists.queries] * lists.entry_scores(leg, rank_share=self.gates[leg].rank_share)
+        weights = self.weights(lists, legs, log=log)
+        scores: NDArray[np.float64] = weights[GRAMS][lists.queries] * lists.grams
+        for leg in legs:
+            scores += weights[leg][lists.queries] * lists.entry_scores(leg, rank_share=self.gates[leg].rank_share)
         return scores
 
     def reranker_weights(self, lists: Lists, legs: Sequence[str], *, log: LogMeans) -> NDArray[np.float64]:

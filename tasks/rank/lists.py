@@ -36,20 +36,29 @@ class Lists:
         count: Queries.
         scores: float64 (n,) by list, from 0 to 1 within a query's list; 0 where it does not have the entry.
         ranks: int64 (n,) by list, from 1; 0 where it does not have the entry.
+        grams: float64 (n,), the share of the query's letters that the entry has, as ``tasks.rank.grams`` gives it.
     """
 
     queries: NDArray[np.integer]
     count: int
     scores: Mapping[str, NDArray[np.float64]]
     ranks: Mapping[str, NDArray[np.int64]]
+    grams: NDArray[np.float64]
 
     @classmethod
-    def of(cls, queries: NDArray[np.integer], scores: Mapping[str, NDArray[np.floating]]) -> Self:
+    def of(
+        cls,
+        queries: NDArray[np.integer],
+        scores: Mapping[str, NDArray[np.floating]],
+        *,
+        grams: NDArray[np.float64],
+    ) -> Self:
         """The lists behind entries.
 
         Args:
             queries: int (n,), from 0, ascending.
             scores: float (n,) by list, NaN where it does not have the entry.
+            grams: float64 (n,), from 0 to 1.
         """
         scaled: dict[str, NDArray[np.float64]] = {}
         ranks: dict[str, NDArray[np.int64]] = {}
@@ -58,7 +67,7 @@ class Lists:
             scaled[name], ranks[name] = np.zeros(queries.size), np.zeros(queries.size, dtype=np.int64)
             scaled[name][listed] = minmax_within(queries[listed], values[listed].astype(np.float64))
             ranks[name][listed] = ranks_by_score(queries[listed], values[listed])
-        return cls(queries, int(queries.max(initial=-1)) + 1, scaled, ranks)
+        return cls(queries, int(queries.max(initial=-1)) + 1, scaled, ranks, grams)
 
     def entry_scores(self, name: str, *, rank_share: float) -> NDArray[np.float64]:
         """What a list makes of each entry: its score with a share of its rank, both from 0 to 1.

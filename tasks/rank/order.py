@@ -23,6 +23,7 @@ import pyarrow as pa
 from nightrank.storage.legs import LEGS
 from nightrank.storage.records import CANDIDATES, ranking_order, ranks_within
 from nightrank.tasks.rank.fusion import standardise_within
+from nightrank.tasks.rank.grams import GRAM_BITS, gram_shares
 from nightrank.tasks.rank.learned import log_means
 from nightrank.tasks.rank.lists import RERANKER, Lists
 
@@ -57,31 +58,41 @@ class Entries:
         fused_scores: float (n,).
         fused_ranks: int (n,), from 1.
         legs: float (n,) by leg, its scores, NaN where it does not list the chunk.
+        grams: float64 (n,), as ``gram_shares`` gives them; 0 where nobody asks for them.
     """
 
     queries: NDArray[np.integer]
     fused_scores: NDArray[np.floating]
     fused_ranks: NDArray[np.integer]
     legs: Mapping[LegName, NDArray[np.floating]]
+    grams: NDArray[np.float64]
 
     def where(self, mask: NDArray[np.bool_]) -> Entries:
-        """The entries (m,) that a mask (n,) keeps."""
+        """The entries (m,) that a mask (n,) keeps: of a query all or none."""
         legs = {leg: scores[mask] for leg, scores in self.legs.items()}
-        return Entries(self.queries[mask], self.fused_scores[mask], self.fused_ranks[mask], legs)
+        return Entries(self.queries[mask], self.fused_scores[mask], self.fused_ranks[mask], legs, self.grams[mask])
 
 
-def entries_of(fused: pa.Table, *, queries: NDArray[np.integer] | None = None) -> Entries:
+def entries_of(
+    fused: pa.Table, *, queries: NDArray[np.integer] | None = None, grams: pa.ChunkedArray | None = None
+) -> Entries:
     """The entries of a table with a column ``<leg>_score`` for each leg, as FUSED and CANDIDATES have them.
 
     Args:
-        fused: By query.
+        fused: By query; of each all that its legs list.
         queries: int (n,), from 0, ascending; None: the column ``query_number``.
+        grams: large_binary (n,), of the entries; None: the column ``grams``, which older releases do not have.
     """
+    if grams is None:
+        has_grams = "grams" in fused.column_names
+        grams = fused.column("grams") if has_grams else pa.chunked_array([pa.nulls(fused.num_rows, GRAM_BITS)])
+    numbers = fused.column("query_number").to_numpy() if queries is None else queries
     return Entries(
-        queries=fused.column("query_number").to_numpy() if queries is None else queries,
+        queries=numbers,
         fused_scores=fused.column("fused_score").to_numpy(),
         fused_ranks=fused.column("fused_rank").to_numpy(),
         legs={leg: fused.column(f"{leg}_score").cast(pa.float64()).to_numpy() for leg in LEGS},  # a null is NaN
+        grams=gram_shares(numbers, grams.combine_chunks()),
     )
 
 
@@ -174,7 +185,7 @@ class Weighing:
         named: dict[str, NDArray[np.floating]] = {leg: entries.legs[leg] for leg in self.leg_weights}
         if self.knows_reranker and not np.isnan(pair_scores).all():
             named[RERANKER] = pair_scores
-        return Lists.of(entries.queries, named)
+        return Lists.of(entries.queries, named, grams=entries.grams)
 
 
 def first_stage_scores(
@@ -326,7 +337,7 @@ def final_order(
     """The candidates in their final order.
 
     Args:
-        candidates: Keys (n,), as ``name_candidates`` gives them.
+        candidates: Keys (n,), as ``name_candidates`` gives them; with the ``grams`` where a learned order orders.
         fused: Schema FUSED (n,), the same rows.
         pair_scores: float32 (n,), NaN where the reranker was not asked.
         weighing: What counts how much.
@@ -335,7 +346,9 @@ def final_order(
         A table of schema CANDIDATES, by query number, then rank.
     """
     queries, chunk_numbers = fused.column("query_number").to_numpy(), fused.column("chunk_number").to_numpy()
-    scores = weighing.final_scores(entries_of(fused), pair_scores)
+    if weighing.learned is None:
+        candidates = candidates.append_column("grams", pa.nulls(candidates.num_rows, GRAM_BITS))
+    scores = weighing.final_scores(entries_of(fused, grams=candidates.column("grams")), pair_scores)
     order, ranks = rank_candidates(queries, scores, chunk_numbers)
     columns = {name: candidates.column(name) for name in candidates.schema.names}
     columns |= {name: fused.column(name) for name in fused.schema.names if name != "query_number"}

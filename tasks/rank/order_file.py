@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.settings.whole import Settings
 
 PACKAGED = Path(__file__).parent / "learned_order.json"
-PLACES = {*LEGS, RERANKER, "format", "features", "gates", *Gate.__slots__, "card"}
+PLACES = {*LEGS, RERANKER, "format", "features", "gates", "grams", *Gate.__slots__, "card"}
 MOST_BYTES = 1 << 20  # of a file: a model is a few kilobytes
 
 
@@ -55,15 +55,17 @@ class StoredOrder(BaseModel):
         format: Of the file.
         features: What gates are asked about, in the order of their numbers.
         gates: By leg, and of the reranker.
+        grams: The bias of the shares of grams.
         reranker: As the settings name it.
         card: What it was made of, for people.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    format: Literal[1]
+    format: Literal[2]
     features: list[str]
     gates: dict[str, StoredGate]
+    grams: FiniteFloat
     reranker: str
     card: dict[str, JsonValue] = {}
 
@@ -130,7 +132,8 @@ def order_of_release(manifest: Manifest) -> LearnedOrder | None:
 
 
 def _order(stored: StoredOrder) -> LearnedOrder:
-    return LearnedOrder.of({name: _gate(one) for name, one in stored.gates.items()}, stored.reranker)
+    gates = {name: _gate(one) for name, one in stored.gates.items()}
+    return LearnedOrder.of(gates, stored.reranker, grams=stored.grams)
 
 
 def _gate(stored: StoredGate) -> Gate:

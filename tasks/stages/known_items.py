@@ -36,6 +36,7 @@ from nightrank.tasks.judgments.known_items.legs import (
 )
 from nightrank.tasks.judgments.known_items.rank import FusedItems, judgments_of_items, queries_of_items
 from nightrank.tasks.models.tokens import load_token_counter
+from nightrank.tasks.rank.candidate_grams import texts_by_key, with_grams
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.order import Weighing
 from nightrank.tasks.rerank.hosted.plan import HostedPlan
@@ -44,6 +45,7 @@ from nightrank.tasks.runtime.retries import RETRIED
 from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.settings.inputs import KNOWN_ITEMS as AUTO
 from nightrank.tasks.sparse.retrieve import StoredSparseVectors
+from nightrank.tasks.stages.rerank import known_grams
 from nightrank.tasks.trec.leg import runs_of
 
 if TYPE_CHECKING:
@@ -94,11 +96,16 @@ def measure_known_items(
             legs = legs_with_copies(copies, first_stage, found.queries, found.scores, settings=settings)
         fused = FusedItems.of(legs, copies, store, documents=first_stage.documents(settings), settings=settings)
     scored = 0
+    says = TextsWithCopies(table, copies, load_token_counter(embedder.plan.files.folder))
+
+    def grams(pairs: pa.Table) -> pa.Table:
+        return with_grams(
+            pairs, texts_by_key(copies.queries()), says, known=known_grams(night, ReleaseFiles.known_candidates)
+        )
 
     def score(pairs: pa.Table) -> NDArray[np.float32]:
         nonlocal scored
         assert reranker is not None
-        says = TextsWithCopies(table, copies, load_token_counter(embedder.plan.files.folder))
         watch = DriftCheck(settings.drift_check, reranker.plan.precision, np.random.default_rng(night.seed))
         with PairMemo(night.workspace.memo, reranker=reranker.plan.fingerprint) as memo:
             texts = PairTexts.of(copies.queries(), says)
@@ -107,9 +114,8 @@ def measure_known_items(
         return scores
 
     weighing = Weighing.of(settings, learned, weight=0.0 if reranker is None else reranker.plan.weight)
-    ranked = fused.ranked(
-        settings, weighing=weighing.over(built.reranked.log), score=None if reranker is None else score
-    )
+    weighing = weighing.over(built.reranked.log)
+    ranked = fused.ranked(settings, weighing=weighing, score=None if reranker is None else score, grams=grams)
     measures = tuple(dict.fromkeys((*settings.evaluation.measures, settings.gates.measure)))
     evaluation = evaluate_stages(
         ranked,

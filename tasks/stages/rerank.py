@@ -11,6 +11,9 @@ import pyarrow as pa
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.memo.pair_scores import PairMemo
 from nightrank.storage.records import asked_by_people
+from nightrank.storage.release.files import Candidates, ReleaseFiles
+from nightrank.storage.release.whole import whole_file
+from nightrank.tasks.rank.candidate_grams import PAIR_GRAMS, texts_by_key, with_grams
 from nightrank.tasks.rank.order import (
     CHUNK_NAMES,
     Weighing,
@@ -26,7 +29,7 @@ from nightrank.tasks.runtime.retries import RETRIED
 from nightrank.tasks.runtime.stage_task import stage_task
 
 if TYPE_CHECKING:
-    from nightrank.storage.release.files import Candidates, Fused, Queries
+    from nightrank.storage.release.files import Fused, Named, Queries
     from nightrank.storage.release.manifest import LogMeans
     from nightrank.tasks.night import Night
     from nightrank.tasks.rank.learned import LearnedOrder
@@ -66,13 +69,13 @@ def rerank_candidates(
     asked = queries.read(["query_key", "text", "filter", "origin"])
     with Bm25Store.open(index.statistics.path) as store:
         chunks = store.chunks_at(entries.column("chunk_number").to_numpy(), CHUNK_NAMES)
-    candidates = name_candidates(entries, asked, chunks)
+    candidates, table = name_candidates(entries, asked, chunks), night.open_chunks(index.vectors.table)
     pair_scores = np.full(candidates.num_rows, np.nan, dtype=np.float32)
     done = PairsScored(0, 0, 0)
     if reranker is not None:
         rows = reranked_rows(entries, settings)
         pairs = candidates.select(["query_key", "chunk_hash"]).take(pa.array(rows))
-        texts = PairTexts.of(asked, night.open_chunks(index.vectors.table))
+        texts = PairTexts.of(asked, table)
         with PairMemo(night.workspace.memo, reranker=reranker.plan.fingerprint) as memo:
             drift_check = DriftCheck(settings.drift_check, reranker.plan.precision, np.random.default_rng(night.seed))
             pair_scores[rows], done = score_pairs(
@@ -80,9 +83,27 @@ def rerank_candidates(
             )
     weighing = Weighing.of(settings, learned, weight=0.0 if reranker is None else reranker.plan.weight)
     log = weighing.log_means(entries_of(entries), pair_scores, people=asked_by_people(asked))
+    if learned is not None:
+        known = known_grams(night, ReleaseFiles.candidates)
+        candidates = with_grams(candidates, texts_by_key(asked), table, known=known)
     ordered = final_order(candidates, entries, pair_scores, weighing=weighing.over(log))
     fingerprint = "none" if reranker is None else reranker.plan.fingerprint
     return Reranked(night.files.candidates.write(ordered), done, log, fingerprint)
+
+
+def known_grams(night: Night, named: Named[Candidates]) -> pa.Table | None:
+    """The grams of pairs that the release which is built upon knows, schema PAIR_GRAMS; None where there is none.
+
+    Args:
+        night: The run.
+        named: Which of its files.
+    """
+    current = night.current
+    if current is None or night.before is None or named.name not in current.files:
+        return None
+    files = ReleaseFiles.of(night.workspace, current.release_id, only=[named])
+    whole = whole_file(Candidates(files.folder / named.name), current)
+    return None if whole is None else whole.read(PAIR_GRAMS.names)
 
 
 def _sharding(night: Night, reranker: LazyReranker) -> PairSharding | None:

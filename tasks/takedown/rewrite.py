@@ -23,6 +23,7 @@ from nightrank.storage.release.documents import documents_digest
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.results.near import copy_near_tables
 from nightrank.tasks.bm25.analyser import Analyser
+from nightrank.tasks.rank.grams import GRAM_BITS
 from nightrank.tasks.rank.order import Weighing, entries_of, rank_candidates
 from nightrank.tasks.rank.order_file import order_of_release
 from nightrank.tasks.snippets.answers import write_answers
@@ -186,6 +187,7 @@ def _candidates(
     numbers = queries.take(pa.array(order)).to_numpy(zero_copy_only=False)
     numbered = np.cumsum(~is_gone, dtype=np.int32) - 1
     columns = {name: left.column(name) for name in left.schema.names}
+    columns.setdefault("grams", pa.nulls(left.num_rows, GRAM_BITS))  # older releases have none
     columns["chunk_number"] = pa.array(numbered[left.column("chunk_number").to_numpy()], pa.int32())
     for name in [name for name in left.schema.names if name.endswith("_rank")]:
         columns[name] = _closed_up(numbers, left.column(name))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nightrank.tasks.rank.fit import Fitting, fit_gates
+from nightrank.tasks.rank.fit import Fitting, fit_order
 from nightrank.tasks.rank.learned import Gate, LearnedOrder
 from nightrank.tasks.rank.lists import RERANKER
 from nightrank.tasks.rank.order_file import read_order
@@ -76,7 +76,7 @@ def prior_of(reranker: str, weight: float) -> LearnedOrder:
         return packaged
     own, certain = packaged.gates[RERANKER], min(max(weight, CERTAIN), 1.0 - CERTAIN)
     plain = Gate(float(np.log(certain / (1.0 - certain))), np.zeros_like(own.coefficients), own.centre, own.spread)
-    return LearnedOrder.of({**packaged.gates, RERANKER: plain}, reranker)
+    return LearnedOrder.of({**packaged.gates, RERANKER: plain}, reranker, grams=packaged.grams)
 
 
 class OrderFits:
@@ -115,7 +115,7 @@ class OrderFits:
             drawn = np.random.default_rng(0).permutation(told)[:MOST_QUERIES]
             own = examples.weighted(np.isin(np.arange(examples.weights.size), drawn).astype(np.float64))
             fitting = Fitting(penalty=strength, of_biases=OF_BIASES, of_reranker=OF_RERANKER, of_rank_shares=1.0)
-            model = LearnedOrder.of(fit_gates([own], self._prior.gates, fitting), self._prior.reranker)
+            model = fit_order([own], self._prior, fitting)
             self._fitted[key] = FittedOrder(model.fingerprint, model, strength, int(own.weights.sum()))
         return self._fitted[key]
 

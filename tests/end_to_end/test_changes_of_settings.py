@@ -102,7 +102,7 @@ def test_another_learned_order_orders_anew_and_the_same_under_another_name_does_
     first = refresh(collection)
     packaged = read_order()
     gates = {name: replace(gate, bias=-9.0 if name == "bm25" else 0.0) for name, gate in packaged.gates.items()}
-    own = LearnedOrder.of(gates, packaged.reranker)
+    own = LearnedOrder.of(gates, packaged.reranker, grams=packaged.grams)
     (collection.folder / "order-a.json").write_text(order_file(own, {}), encoding="utf-8")
     collection.settings["results"] = {"order_model": "order-a.json"}
 

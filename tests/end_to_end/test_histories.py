@@ -41,7 +41,8 @@ def test_any_history_of_everything_ends_where_rebuilds_and_brute_force_end(
     history: int, collection: Collection, models: Models, tmp_path: Path
 ) -> None:
     generator = np.random.default_rng([history, 18])
-    learned = LearnedOrder.of(read_order().gates, str(collection.settings["reranker"]["model"]))
+    packaged = read_order()
+    learned = LearnedOrder.of(packaged.gates, str(collection.settings["reranker"]["model"]), grams=packaged.grams)
     order = tmp_path / "order.json"
     order.write_text(order_file(learned, {}), encoding="utf-8")
     collection.settings["sparse"] = {"model": str(models.splade)}

@@ -92,7 +92,8 @@ def test_any_history_ends_where_a_rebuild_ends(
 ) -> None:
     generator = np.random.default_rng(seed)
     # The packaged learned order weighs the packaged reranker alone: here one of our own knows the small one.
-    learned = LearnedOrder.of(read_order().gates, str(collection.settings["reranker"]["model"]))
+    packaged = read_order()
+    learned = LearnedOrder.of(packaged.gates, str(collection.settings["reranker"]["model"]), grams=packaged.grams)
     model = tmp_path / "order.json"
     model.write_text(order_file(learned, {}), encoding="utf-8")
     collection.settings["retrieval"] = retrieval
@@ -111,6 +112,7 @@ def test_any_history_ends_where_a_rebuild_ends(
         assert refresh_plainly(rebuild.settings_file).counts.chunks == summary.counts.chunks
         comparison = compare_releases(FolderWorkspace(collection.workspace), FolderWorkspace(rebuild.workspace))
         assert comparison.is_exact, (night, comparison.first)
+        assert grams_of(collection.workspace) == grams_of(rebuild.workspace), night
         shutil.rmtree(rebuild.folder)
     manifest = current_manifest(FolderWorkspace(collection.workspace))
     assert manifest is not None
@@ -119,6 +121,13 @@ def test_any_history_ends_where_a_rebuild_ends(
     kept = order_of_release(manifest)
     assert kept is not None
     assert kept.stored() == learned.stored()
+
+
+def grams_of(workspace: Path) -> dict[tuple[str, str], bytes]:
+    """By query and chunk, of the release that is live."""
+    place = FolderWorkspace(workspace)
+    rows = read_table(place.release(place.require_current()) / "candidates.parquet").to_pylist()
+    return {(row["query_key"], row["chunk_id"]): row["grams"] for row in rows}
 
 
 def test_near_ties_and_copies_end_as_in_a_rebuild_whatever_was_scored_beside_them(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.foreign_tokenizers import packaged_embedder, packaged_reranker, shuffled, with_tokenizer
 from benchmarks.tiny_models import tiny_reranker
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.workspace.folder import FolderWorkspace
@@ -61,7 +62,7 @@ def refused(ended: Ended) -> dict[str, dict[str, Any]]:
     return found
 
 
-def shuffled(model: Path, folder: Path) -> Path:
+def with_shuffled_weights(model: Path, folder: Path) -> Path:
     """A reranker of the same shape, each of its tensors with its numbers in another order."""
     import torch
     from transformers import AutoModelForSequenceClassification
@@ -78,14 +79,9 @@ def shuffled(model: Path, folder: Path) -> Path:
 
 
 @pytest.fixture
-def packaged_reranker(tmp_path: Path) -> Path:
+def packaged(tmp_path: Path) -> Path:
     """The packaged reranker as a plain folder of weights."""
-    from nightrank.tasks.rerank.find import PRETRAINED
-    from nightrank.tasks.rerank.packaged import load_reranker, network_of
-
-    folder = tiny_reranker(tmp_path / "packaged")
-    network_of(load_reranker(PRETRAINED / "nightrank-minilm")).save_pretrained(folder)
-    return folder
+    return packaged_reranker(tmp_path / "packaged")
 
 
 def plant_shuffled_reranker(collection: Collection, refresh: Refresh, packaged: Path) -> Live:
@@ -93,7 +89,7 @@ def plant_shuffled_reranker(collection: Collection, refresh: Refresh, packaged: 
     collection.settings["reranker"] = {"model": str(packaged), "weight": 1.0}
     live = published_with_default_gates(collection, refresh)
     assert read_manifest(FolderWorkspace(collection.workspace), live.release_id).measures["results"]["nDCG@10"] > 0.9
-    collection.settings["reranker"]["model"] = str(shuffled(packaged, collection.folder / "shuffled"))
+    collection.settings["reranker"]["model"] = str(with_shuffled_weights(packaged, collection.folder / "shuffled"))
     collection.write()
     return live
 
@@ -110,9 +106,9 @@ def plant_half_a_collection(collection: Collection, refresh: Refresh) -> Live:
 
 @pytest.mark.long
 def test_a_reranker_with_shuffled_weights_is_stopped_by_its_quality(
-    collection: Collection, refresh: Refresh, packaged_reranker: Path, nightrank: Command
+    collection: Collection, refresh: Refresh, packaged: Path, nightrank: Command
 ) -> None:
-    live = plant_shuffled_reranker(collection, refresh, packaged_reranker)
+    live = plant_shuffled_reranker(collection, refresh, packaged)
 
     found = refused(nightrank("refresh", "-c", collection.settings_file, "--json"))
 
@@ -150,6 +146,66 @@ def test_half_of_the_collection_missing_is_stopped_by_the_quality_where_queries_
     found = refused(nightrank("refresh", "-c", collection.settings_file, "--json"))
 
     assert set(found) == {"non_inferiority"}  # drift looks at what is still there
+    live.assert_untouched(collection)
+
+
+# What each document is about, as people ask who do not have its words.
+IN_OTHER_WORDS = (
+    "insects that produce sweet syrup",
+    "material of the hive's cells",
+    "oven recipe for a loaf",
+    "natural fermentation of a bakery culture",
+    "why does the ocean go up at the beach",
+    "daytime darkness in astronomy",
+    "frozen rivers in the mountains",
+    "erupting mountain",
+    "coloured bow on a wet day",
+    "loud noise during a storm",
+    "finding a direction on a ship",
+    "how old timepieces measure hours",
+    "manufacture of writing sheets",
+    "medieval writing fluid",
+    "how are window panes produced",
+    "ancient masonry for crossing a river",
+    "invention that helped transport",
+    "weaving cloth",
+    "getting seasoning from the ocean",
+    "hot drink from China",
+    "breakfast beverage with caffeine",
+    "dairy product that ages",
+    "what to do with vegetables each season",
+    "pollination and flowers",
+    "weather and light",
+    "volcanic stones",
+    "historic crafts",
+    "navigation at night",
+    "kitchen chemistry",
+    "planting fruit",
+)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("part", "says"), [("embedder", "the dual encoder's similarities"), ("reranker", "the reranker's scores")]
+)
+def test_a_model_with_the_tokenizer_of_another_is_stopped_where_nothing_is_judged(
+    part: str, says: str, collection: Collection, refresh: Refresh, packaged: Path, nightrank: Command
+) -> None:
+    del collection.settings["judgments"]
+    models = {"embedder": packaged_embedder(), "reranker": packaged}
+    collection.settings["embedder"] = {"model": str(models["embedder"])}
+    collection.settings["reranker"] = {"model": str(models["reranker"]), "depth": 12}
+    collection.log = [(f"q{number}", text, 1) for number, text in enumerate(IN_OTHER_WORDS)]
+    live = published_with_default_gates(collection, refresh)
+    collection.settings["gates"] = {"min_overlap": "none", "max_top1_changed": "none", "max_unrelated": "none"}
+    folder = with_tokenizer(models[part], collection.folder / "foreign", shuffled)
+    collection.settings[part]["model"] = str(folder)
+    collection.write()
+
+    found = refused(nightrank("refresh", "-c", collection.settings_file, "--json"))
+
+    assert set(found) == {"profile"}
+    assert f"{says} of the same pairs correlate with the live ones by " in found["profile"]["reason"]
     live.assert_untouched(collection)
 
 
@@ -224,13 +280,13 @@ def test_a_gate_that_is_accepted_on_purpose_publishes_at_the_price_of_a_look_at_
     planted: str,
     collection: Collection,
     refresh: Refresh,
-    packaged_reranker: Path,
+    packaged: Path,
     nightrank: Command,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "400")
     if planted == "reranker":
-        live = plant_shuffled_reranker(collection, refresh, packaged_reranker)
+        live = plant_shuffled_reranker(collection, refresh, packaged)
     else:
         live = plant_half_a_collection(collection, refresh)
     found = refused(nightrank("refresh", "-c", collection.settings_file, "--json"))

@@ -22,6 +22,7 @@ LOADED = (
     *("nightrank", "benchmarks", "tests", "prefect", "torch", "transformers", "sentence_transformers", "tokenizers"),
     *("scipy", "numpy", "numba", "llvmlite", "pandas", "duckdb", "lancedb", "lance_namespace", "pyarrow", "sqlite3"),
     *("ir_measures", "rank_bm25", "tomlkit", "safetensors", "icu4py", "Stemmer", "matplotlib", "jinja2", "sklearn"),
+    *("cyclopts", "rich", "phonenumbers", "stdnum", "cryptography", "mpl_toolkits", "contourpy", "PIL", "markdown_it"),
 )
 HANGS_SECONDS = 1800  # without a sign of life: a fault is told, and the child killed
 
@@ -77,6 +78,11 @@ def ended(work: Callable[[], int]) -> int:
 def modules_after(work: Callable[[], object]) -> list[str]:
     """The modules that some work loads, of packages that every child would load anew."""
     work()
+    return loaded()
+
+
+def loaded() -> list[str]:
+    """The modules that this process has loaded, of such packages."""
     return sorted(name for name in sys.modules if name.partition(".")[0] in LOADED)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tests.faults.bench import Folders
 from tests.faults.children import given_by, load, modules_after
 from tests.faults.commands import CASES, PROJECT, Case, make_project, run
+from tests.faults.left import STAGING, left_on_disk
 from tests.faults.outcome import Tried, faults_of_message
 from tests.faults.system_calls import Operation, watched
 
@@ -60,8 +61,9 @@ class FilesBench:
         shutil.copytree(self._folders.trial, self._folders.seed)
         self._arguments: list[str] = given_by(lambda: list(case.arguments(project)), root)
         self._operations: list[Operation] = []
-        code = self._disturbed(self._operations.append)
+        code = watched(lambda: self._folders.run_first(self._arguments), project, decide=self._operations.append)
         self._folders.require_undisturbed(case.name, code)
+        self._folders.load_as_first()
         shutil.copytree(self._folders.trial, self._folders.undisturbed)
 
     @property
@@ -99,8 +101,14 @@ class FilesBench:
         else:
             may_be = point.operation.path.startswith(INPUTS) or point.failure == "EACCES"
             faults = faults_of_message(code, told, may_be_the_users=may_be)
-        faults += self._folders.faults_afterwards(self._arguments)
+        faults += self._folders.faults_afterwards(self._arguments, left=self._left(point))
         return Tried(str(point), point.failure, met, told, faults)
+
+    def _left(self, point: Point) -> str | None:
+        """What a failure left; None where the file that it hit may hold half of something."""
+        left = left_on_disk(self._folders.trial / PROJECT)
+        is_read = not point.operation.changes and point.failure != KILL
+        return left if is_read or STAGING in f"/{point.operation.path}" else None
 
     def _disturbed(self, decide: Callable[[Operation], str | None]) -> int:
         return watched(lambda: run(self._arguments, self._folders.trial), self._folders.trial / PROJECT, decide=decide)

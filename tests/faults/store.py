@@ -76,8 +76,9 @@ class StoreBench:
         store.ask("copy", {"from": "trial", "to": "seed"})
         shutil.copytree(self._folders.trial, self._folders.seed)
         self._arguments: list[str] = given_by(lambda: list(case.arguments(project)), root)
-        code = self._disturbed(None)
+        code = self._disturbed(None, first=True)
         self._folders.require_undisturbed(case.name, code)
+        self._folders.load_as_first()
         self._requests: list[str] = store.ask("seen")
         store.ask("copy", {"from": "trial", "to": "whole"})
         shutil.copytree(self._folders.trial, self._folders.undisturbed)
@@ -115,7 +116,9 @@ class StoreBench:
             credentials = "credential" in told.lower()
             if not faults and code != 0 and point.failure == "EXPIRED" and not credentials:
                 faults = ["it does not say that credentials are the cause"]
-        return Tried(str(point), point.failure, met, told, faults + self._folders.faults_afterwards(self._arguments))
+        return Tried(
+            str(point), point.failure, met, told, faults + self._folders.faults_afterwards(self._arguments, left=None)
+        )
 
     def _storage(self) -> dict[str, Any]:
         """No lease is renewed while a command runs, and a dead one's is over at once: its owner is this copy."""
@@ -127,13 +130,13 @@ class StoreBench:
             "lease_seconds": 12.0,
         }
 
-    def _disturbed(self, point: Request | None) -> int:
+    def _disturbed(self, point: Request | None, *, first: bool = False) -> int:
         at = None if point is None else [point.request, point.time]
         failure = None if point is None else point.failure
 
         def work() -> int:
             self._store.ask("begin", {"pid": os.getpid(), "at": at, "failure": failure})
-            return run(self._arguments, self._folders.trial)
+            return self._folders.run_first(self._arguments) if first else run(self._arguments, self._folders.trial)
 
         return ended(work)
 

@@ -95,6 +95,17 @@ def test_a_real_failure_names_its_file(tmp_path: Path) -> None:
     assert str(tmp_path) in told.message
 
 
+def test_a_table_that_is_gone_is_told_by_its_path_without_the_statement_that_asked_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "chunks.parquet"
+    with duckdb.connect() as connection, pytest.raises(duckdb.IOException) as gone:
+        connection.execute("SELECT count(*) FROM read_parquet($path, hive_partitioning = false)", {"path": str(path)})
+    told = machine_error(gone.value)
+    assert told is not None
+    assert str(path) in told.message
+    assert "SELECT" not in told.message
+    assert "its disk is mounted" in told.remedy
+
+
 def test_what_a_library_tells_without_a_place_says_where_it_was_and_no_line_of_its_source(tmp_path: Path) -> None:
     said = "lance error: LanceError(IO): Permission denied (os error 13), /registry/src/commit.rs:1663:50"
     with pytest.raises(MachineError) as caught, placed(tmp_path):

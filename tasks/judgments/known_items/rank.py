@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     # The scores of pairs, float32 (n,), by their query_key and chunk_hash (n,).
     ScorePairs = Callable[[pa.Table], NDArray[np.float32]]
+    # Candidates with their ``grams``.
+    PairGrams = Callable[[pa.Table], pa.Table]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,19 +82,21 @@ class FusedItems:
         rows = reranked_rows(self.entries, settings)
         return rows, self.candidates.select(["query_key", "chunk_hash"]).take(pa.array(rows))
 
-    def ranked(self, settings: Settings, *, weighing: Weighing, score: ScorePairs | None) -> pa.Table:
+    def ranked(self, settings: Settings, *, weighing: Weighing, score: ScorePairs | None, grams: PairGrams) -> pa.Table:
         """The candidates in their final order, schema CANDIDATES.
 
         Args:
             settings: How deep the reranker is asked.
             weighing: Of the final order.
             score: Gives the reranker's scores; None without one.
+            grams: Gives those of pairs; asked where a learned order orders.
         """
         pair_scores = np.full(self.candidates.num_rows, np.nan, dtype=np.float32)
         if score is not None:
             rows, pairs = self.pairs(settings)
             pair_scores[rows] = score(pairs)
-        return final_order(self.candidates, self.entries, pair_scores, weighing=weighing)
+        candidates = self.candidates if weighing.learned is None else grams(self.candidates)
+        return final_order(candidates, self.entries, pair_scores, weighing=weighing)
 
 
 def judgments_of_items(items: Sequence[KnownItem]) -> list[Judgment]:

@@ -98,6 +98,8 @@ class PackedDecoder:
         weight = network.embed_tokens.weight
         self._device: torch.device = weight.device
         self._attends_varying = attends_varying(weight, head_size=self._layers[0].size)
+        if self._device.type != "cpu" and not self._attends_varying:  # sequence by sequence it would wait for the host
+            raise ValueError("The device attends to sequences of varying lengths in half precision alone, if at all.")
         #: Bytes that keys and values of a token take.
         self.bytes_per_token = 2 * sum(layer.key_heads * layer.size for layer in self._layers) * weight.element_size()
 

@@ -1,7 +1,8 @@
 """Matrix products with what follows them, by oneDNN's kernels where torch has them for the processor.
 
 The weights are laid out once as those kernels like them; a residual is added, or the activation applied, while results
-are still in cache. Everywhere else, and in half precision, these are torch's own products.
+are still in cache. In bfloat16 they are used where the processor multiplies it. Everywhere else these are torch's own
+products.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ class FusedLinear:
 def _packed_for_onednn(weight: Tensor) -> Tensor | None:
     """A matrix as oneDNN's kernels like it; None where they are not used."""
     has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    if weight.device.type != "cpu" or weight.dtype != torch.float32 or not has_onednn:
+    if weight.device.type != "cpu" or not has_onednn or weight.dtype not in (torch.float32, torch.bfloat16):
+        return None
+    if weight.dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return None
     try:
         packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight)

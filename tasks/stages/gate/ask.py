@@ -38,12 +38,8 @@ from nightrank.tasks.read.age import source_age_days
 from nightrank.tasks.read.folder.named import files_named
 from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.stages.gate.changes import New, bound, change_gates, live_release
-from nightrank.tasks.stages.gate.records import (
-    LiveRecords,
-    keep_judgments,
-    keep_past,
-    profile_of,
-)
+from nightrank.tasks.stages.gate.profiled import profile_of
+from nightrank.tasks.stages.gate.records import LiveRecords, keep_judgments, keep_past
 from nightrank.tasks.trec.leg import run_filtered, runs_of
 from nightrank.tasks.trec.qrels import judgments_of
 

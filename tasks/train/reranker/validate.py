@@ -16,6 +16,7 @@ import pyarrow as pa
 from nightrank.storage.records import Judgment
 from nightrank.storage.release.evaluation import EVALUATION
 from nightrank.tasks.evaluate.measures import evaluate_run
+from nightrank.tasks.rank.grams import gram_shares, grams_in
 from nightrank.tasks.rank.order import Entries, Weighing
 from nightrank.tasks.trec.runs import Entry
 
@@ -36,13 +37,42 @@ PLAIN = Weighing({"bm25": 0.5, "dense": 0.5}, weight=0.0)  # both legs in equal 
 FOLDS = 2  # every so manieth query is of one fold; its weight is the best one of the others
 
 
+def entries_of_held_out(queries: Sequence[HeldOutQuery], passages: Sequence[Passage], *, weighing: Weighing) -> Entries:
+    """What the first stage says of the candidates of held-out queries, and what these have of the queries' words.
+
+    Args:
+        queries: With the legs' scores of their candidates.
+        passages: What candidates' places point into.
+        weighing: Of the final order.
+    """
+    sizes = [len(query.candidates) for query in queries]
+    candidates = [entry for query in queries for entry in query.candidates]
+    of_query = np.repeat(np.arange(len(sizes)), sizes)
+    grams = np.zeros(len(candidates))
+    if weighing.learned is not None:
+        places = np.array([entry.place for entry in candidates], dtype=np.int64)
+        own, of_text = np.unique(places, return_inverse=True)
+        texts = [passages[place].model_text() for place in own.tolist()]
+        grams = gram_shares(of_query, grams_in([query.query for query in queries], texts, of_query, of_text))
+    return Entries(
+        queries=of_query,
+        fused_scores=np.array([entry.fused for entry in candidates]),
+        fused_ranks=np.concatenate([np.arange(1, size + 1) for size in sizes]) if sizes else np.zeros(0, np.int64),
+        legs={
+            leg: np.array([entry.legs.get(leg, np.nan) for entry in candidates], dtype=np.float64)
+            for leg in weighing.leg_weights
+        },
+        grams=grams,
+    )
+
+
 def final_scores(
-    queries: Sequence[HeldOutQuery], scores: Scores, *, weighing: Weighing, weight: float | None
+    entries: Entries, scores: Scores, *, weighing: Weighing, weight: float | None
 ) -> list[NDArray[np.float32]]:
     """The final scores of each query's first candidates, as a release of these queries has them.
 
     Args:
-        queries: With the legs' scores of their candidates.
+        entries: Of all candidates of the queries.
         scores: float (n,), the reranker's, of a query's first n candidates.
         weighing: Of the final order: legs, and the learned order where that orders.
         weight: Of the reranker; None where the learned order, which knows it, weighs it.
@@ -50,21 +80,10 @@ def final_scores(
     Returns:
         float32 (n,) each.
     """
-    sizes = np.array([len(query.candidates) for query in queries], dtype=np.int64)
-    candidates = [entry for query in queries for entry in query.candidates]
-    places = np.concatenate([np.arange(size) for size in sizes]) if candidates else np.zeros(0, dtype=np.int64)
-    of_query = np.repeat(np.arange(sizes.size), sizes)
-    entries = Entries(
-        queries=of_query,
-        fused_scores=np.array([entry.fused for entry in candidates]),
-        fused_ranks=places + 1,
-        legs={
-            leg: np.array([entry.legs.get(leg, np.nan) for entry in candidates], dtype=np.float64)
-            for leg in weighing.leg_weights
-        },
-    )
-    pair_scores = np.full(places.size, np.nan, dtype=np.float32)
-    pair_scores[places < np.array([len(own) for own in scores])[of_query]] = np.concatenate(scores)
+    sizes = np.bincount(entries.queries, minlength=len(scores))
+    pair_scores = np.full(entries.queries.size, np.nan, dtype=np.float32)
+    asked = np.array([len(own) for own in scores])[entries.queries]
+    pair_scores[entries.fused_ranks <= asked] = np.concatenate(scores)
     own = replace(weighing, knows_reranker=weight is None, weight=0.0 if weight is None else weight)
     found = np.split(own.final_scores(entries, pair_scores), np.cumsum(sizes)[:-1])
     return [whole[: len(first)] for whole, first in zip(found, scores, strict=True)]
@@ -109,8 +128,9 @@ def by_weight(
 ) -> dict[float | None, NDArray[np.float64]]:
     """nDCG@10 of each query, float64 (n_queries,), for each weight; None is what the learned order gives."""
     values: dict[float | None, NDArray[np.float64]] = {}
+    entries = entries_of_held_out(queries, passages, weighing=weighing)
     for weight in weights:
-        orders = final_scores(queries, scores, weighing=weighing, weight=weight)
+        orders = final_scores(entries, scores, weighing=weighing, weight=weight)
         found = [ndcg_of(query, passages, own) for query, own in zip(queries, orders, strict=True)]
         values[weight] = np.array(found)
     return values
@@ -186,7 +206,8 @@ def evaluate_reranker(
         for number, query in enumerate(queries)
         for document_id, grade in query.relevant.items()
     ]
-    by_choice = {one: final_scores(queries, scores, weighing=weighing, weight=one) for one in dict.fromkeys(weights)}
+    entries = entries_of_held_out(queries, passages, weighing=weighing)
+    by_choice = {one: final_scores(entries, scores, weighing=weighing, weight=one) for one in dict.fromkeys(weights)}
     orders = {
         "fused": [_falling(query, len(own)) for query, own in zip(queries, scores, strict=True)],
         "reranker": list(scores),

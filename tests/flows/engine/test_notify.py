@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from prefect import tags
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.sorting import FlowRunSort
 
+from nightrank.flows.engine.names import AGAIN, MACHINE_FAILED
 from nightrank.flows.night.summary import Refused
 from nightrank.flows.refresh import refresh
-from nightrank.storage.errors import InputError
+from nightrank.flows.settings_file import load_settings
+from nightrank.storage.errors import InputError, WorkspaceBusy
 from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.listening import listening
 
@@ -79,3 +85,25 @@ def test_a_message_that_cannot_be_sent_keeps_nobody_else_from_being_told(
 
     assert len(reported) == 1
     assert FolderWorkspace(collection.workspace).current_release_id() is None
+
+
+def test_a_run_that_the_machine_let_down_says_so_by_a_tag_and_one_that_is_begun_again_for_it_is_no_news(
+    prefect_api: str, collection: Collection
+) -> None:
+    with listening() as (url, reported):
+        save_block("ops", url)
+        told_by(collection, "custom-webhook/ops")
+        with load_settings(collection.settings_file).workspace.writing(now=datetime.now(UTC)):
+            with pytest.raises(WorkspaceBusy):
+                refresh(str(collection.settings_file))
+            with tags(AGAIN), pytest.raises(WorkspaceBusy):
+                refresh(str(collection.settings_file))
+        assert len(reported) == 1
+        (collection.folder / "corpus.jsonl").unlink()
+        with tags(AGAIN), pytest.raises(InputError):
+            refresh(str(collection.settings_file))
+        assert len(reported) == 2  # another reason is news
+
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=3)
+    assert [MACHINE_FAILED in run.tags for run in runs] == [False, True, True]

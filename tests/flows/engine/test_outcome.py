@@ -7,6 +7,8 @@ from typing import NoReturn
 
 import httpx
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
 
 import nightrank.flows.engine.outcome as module
 from nightrank.flows.command import end_command, one_command
@@ -20,6 +22,17 @@ def work(settings_file: str, *, fails: bool = False) -> str:
     """Do it."""
     if fails:
         raise InputError(f"{settings_file} is wrong.", remedy="Mend it.")
+    return f"done with {settings_file}"
+
+
+@nightrank_flow("tests of forgotten runs")
+def forgotten(settings_file: str) -> str:
+    """Do it, while the server loses its record of the run, as with its database."""
+    context = FlowRunContext.get()
+    assert context is not None
+    assert context.flow_run is not None
+    with get_client(sync_client=True) as client:
+        client.delete_flow_run(context.flow_run.id)
     return f"done with {settings_file}"
 
 
@@ -53,6 +66,12 @@ def test_a_server_that_goes_away_as_the_engine_tells_it_changes_no_outcome(
         raise httpx.ConnectError("Connection refused")
 
     assert run_flow(engine, "a.toml") == "done with a.toml"
+
+    assert capsys.readouterr().err == f"Note: {UNRECORDED}\n"
+
+
+def test_a_server_that_lost_the_run_changes_no_outcome(prefect_api: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_flow(forgotten, "a.toml") == "done with a.toml"
 
     assert capsys.readouterr().err == f"Note: {UNRECORDED}\n"
 

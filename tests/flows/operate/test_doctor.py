@@ -473,7 +473,7 @@ def test_a_release_whose_tag_is_gone_has_no_vectors(patient: Patient) -> None:
 
     faults = failed(patient.examined())
 
-    assert list(faults) == ["vectors", "bm25"]
+    assert list(faults) == ["vectors", "bm25", "order"]
     assert f"has no tag of the release {patient.release_id}" in faults["vectors"]
 
 
@@ -517,9 +517,22 @@ def test_another_order_than_the_releases_is_named(
     assert faults["order"].startswith(says)
 
 
-def test_a_release_that_does_not_hold_its_order_is_not_held_against_one(patient: Patient) -> None:
-    patient.edit_manifest(order_model={})
+@pytest.mark.parametrize("model", [{}, {"format": 1, "features": [], "gates": {}, "reranker": "none"}])
+def test_a_release_that_holds_no_order_of_this_version_is_not_held_against_one(
+    model: dict[str, object], patient: Patient
+) -> None:
+    patient.edit_manifest(order_model=model)
     assert patient.examined().healthy
+
+
+def test_grams_that_are_not_those_of_the_text_are_named(patient: Patient) -> None:
+    def change(table: pa.Table) -> pa.Table:
+        row = next(row for row, grams in enumerate(table["grams"].to_pylist()) if any(grams))
+        return with_cell(table, row, "grams", bytes(len(table["grams"][row].as_py())))
+
+    patient.edit("candidates.parquet", change)
+    faults = failed(patient.examined())
+    assert "candidates whose grams are not those of their texts (1): " in faults["order"]
 
 
 def test_a_count_that_is_not_the_manifests_is_named(patient: Patient) -> None:

@@ -61,3 +61,13 @@ def test_a_passage_is_scored_once_and_what_the_release_holds_not_at_all(
     with_a_run, left = differences(with_run, capped)
     assert "our own dense leg: other.run" in with_a_run
     assert "3 queries of the release are ordered without it" in left
+
+
+@pytest.mark.long
+def test_what_the_night_has_answered_is_found_again_to_the_bit(published: Collection) -> None:
+    configuration = load_settings(published.settings_file)
+    with SearchCache.open(published.workspace) as cache:
+        for _, text, _ in published.log:
+            cached = cache.get(text)
+            assert cached is not None
+            assert search_live(configuration, text).results == cached.results

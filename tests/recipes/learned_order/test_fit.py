@@ -2,18 +2,21 @@ from __future__ import annotations
 
 import json
 import lzma
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from nightrank.storage.legs import LEGS
 from nightrank.storage.memo.sparse_vectors import SparseVectors
 from nightrank.tasks.rank.fit import Fitting
-from nightrank.tasks.rank.learned import LearnedOrder, log_means
+from nightrank.tasks.rank.grams import GRAM_BITS, gram_shares
+from nightrank.tasks.rank.learned import log_means
 from nightrank.tasks.rank.lists import RERANKER, Lists
 from recipes.learned_order.collections import Models, Scored, read_slice, score
-from recipes.learned_order.fit import fit, queries_of
+from recipes.learned_order.fit import GRAMS_BIAS, fit, queries_of
 from recipes.learned_order.recipe import COLLECTIONS, FITTING, QUERIES, Collection
 from recipes.legs import Encoders
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.legs import LegName
+    from nightrank.tasks.rank.learned import LearnedOrder
 
 ENTRIES, ASKED = 40, 24
 
@@ -42,15 +46,17 @@ def collection(seed: int, **quality: float) -> Scored:
         return values.astype(np.float32)
 
     legs = {leg: scores(leg) for leg in LEGS}
-    return Scored(queries, legs, scores(RERANKER), relevant, np.ones(ASKED, dtype=np.int32))
+    grams = pa.array([bytes([number]) for number in generator.integers(0, 256, queries.size).tolist()], GRAM_BITS)
+    return Scored(queries, legs, scores(RERANKER), grams, relevant, np.ones(ASKED, dtype=np.int32))
 
 
 def weights(model: LearnedOrder, scored: Scored) -> dict[str, float]:
     legs: tuple[LegName, ...] = ("bm25", "dense")
     named: dict[str, NDArray[np.floating]] = {leg: scored.legs[leg] for leg in legs}
-    lists = Lists.of(scored.queries, named | {RERANKER: scored.pair_scores})
+    grams = gram_shares(scored.queries, scored.grams)
+    lists = Lists.of(scored.queries, named | {RERANKER: scored.pair_scores}, grams=grams)
     log = log_means(lists, legs)
-    found = {leg: float(each.mean()) for leg, each in model.leg_weights(lists, legs, log=log).items()}
+    found = {leg: float(each.mean()) for leg, each in model.weights(lists, legs, log=log).items()}
     return found | {RERANKER: float(model.reranker_weights(lists, legs, log=log).mean())}
 
 
@@ -59,7 +65,7 @@ def fitted() -> LearnedOrder:
     """Fitted on collections in which the dense leg knows the language, and on some in which it does not."""
     known = [collection(seed, bm25=0.3, dense=0.3, sparse=0.3, reranker=0.6) for seed in range(4)]
     unknown = [collection(seed, bm25=0.3, dense=0.0, sparse=0.0, reranker=0.0) for seed in range(4, 8)]
-    return LearnedOrder.of(fit([*known, *unknown], FITTING), "own")
+    return fit([*known, *unknown], FITTING, reranker="own")
 
 
 def test_a_leg_and_a_reranker_that_know_nothing_count_for_little_in_a_collection_never_seen(
@@ -73,14 +79,16 @@ def test_a_leg_and_a_reranker_that_know_nothing_count_for_little_in_a_collection
 
 def test_a_heavy_penalty_leaves_equal_parts() -> None:
     unknown = [collection(seed, bm25=0.8, dense=0.0, sparse=0.0, reranker=0.0) for seed in range(3)]
-    gates = fit(unknown, Fitting(penalty=1e4, of_biases=1.0))
-    assert max(abs(gates[leg].bias) for leg in LEGS) < 0.01
+    order = fit(unknown, Fitting(penalty=1e4, of_biases=1.0), reranker="own")
+    biases = [order.gates[leg].bias for leg in LEGS]
+    assert max(biases) - min(biases) < 0.01
+    assert order.grams - biases[0] == pytest.approx(GRAMS_BIAS, abs=0.01)
 
 
 def test_a_query_whose_answers_nobody_finds_teaches_nothing() -> None:
     one = collection(0, bm25=0.7, dense=0.7, sparse=0.7, reranker=0.8)
     relevant = one.relevant & (one.queries > 0)
-    lost = Scored(one.queries, one.legs, one.pair_scores, relevant, one.answer_counts)
+    lost = replace(one, relevant=relevant)
     assert queries_of(lost, ("bm25", "dense"), with_reranker=True).weights.sum() == ASKED - 1
 
 
@@ -140,3 +148,7 @@ def test_a_slice_is_read_and_scored_by_all_legs_and_the_reranker(tmp_path: Path)
     again = Scored.read(tmp_path / "words.npz")
     np.testing.assert_array_equal(again.pair_scores, scored.pair_scores)
     np.testing.assert_array_equal(again.legs["dense"], scored.legs["dense"])
+    assert again.grams == scored.grams
+    shares = gram_shares(scored.queries, scored.grams)
+    assert (shares[scored.relevant] == 1.0).all()
+    assert (shares[~scored.relevant] == 0.0).all()

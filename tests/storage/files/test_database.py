@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from nightrank.storage.errors import WorkspaceBusy
-from nightrank.storage.files.database import connect, connect_for_writing, one_file, only_row
+from nightrank.storage.files.database import (
+    connect,
+    connect_for_reading,
+    connect_for_writing,
+    one_file,
+    only_row,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,3 +117,24 @@ def test_no_statement_reads_parquet_with_the_names_of_its_folders() -> None:
     readings = [found for text in texts for found in re.findall(r"\b(?:FROM|JOIN)\s+(?:read_\w+\([^)]*\)|')", text)]
     assert len(readings) > 20
     assert [found for found in readings if "hive_partitioning = false" not in found] == []
+
+
+@pytest.mark.parametrize("size", [0, 1, 4096, 12_287])
+def test_a_file_whose_making_was_cut_off_is_made_anew_and_one_that_was_cut_later_is_left_for_people(
+    tmp_path: Path, size: int
+) -> None:
+    path = tmp_path / "memo.duckdb"
+    with closing(connect_for_writing(path)) as memo:
+        memo.execute("CREATE TABLE rows AS SELECT range AS row FROM range(100000)")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:size])
+
+    with pytest.raises(duckdb.IOException):
+        connect_for_reading(path)
+    with closing(connect_for_writing(path)) as memo:
+        assert memo.execute("SELECT count(*) FROM duckdb_tables()").fetchall() == [(0,)]
+
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(duckdb.Error), closing(connect_for_writing(path)) as memo:
+        memo.execute("SELECT sum(row) FROM rows").fetchall()
+    assert path.stat().st_size == len(whole) // 2

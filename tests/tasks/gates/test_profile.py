@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from nightrank.storage.release.gate_records import PROFILE
-from nightrank.tasks.gates.profile import Signal, profile_gate, shifts, unrelated_gate
+from nightrank.tasks.gates.profile import RESEMBLANCES, Signal, profile_gate, shifts, unrelated_gate
 from nightrank.tasks.gates.rules import Incomparable
 from nightrank.tasks.gates.sample import (
     Answered,
@@ -16,7 +16,9 @@ from nightrank.tasks.gates.sample import (
     as_profile,
     chunk_rows,
     highest,
+    pair_rows,
     query_rows,
+    similarity_rows,
 )
 from nightrank.tasks.gates.word_forms import common_forms, word_forms
 
@@ -42,7 +44,7 @@ def scores(seed: int = 0, count: int = 300) -> NDArray[np.float64]:
 
 
 def test_equal_profiles_have_not_moved() -> None:
-    whole = profile({signal: scores() for signal in Signal})
+    whole = profile({signal: scores() for signal in Signal if signal not in RESEMBLANCES})
     found = shifts(whole, whole)
     assert len(found) == 7 + 2 + 2
     assert {shift.size for shift in found} == {0.0}
@@ -121,6 +123,32 @@ def test_characters_that_the_embedder_no_longer_knows_are_seen_and_more_that_it_
     assert profile_gate(shifts(unknown, known), max_shift=0.3).value == 0.0
 
 
+def pairs(values: NDArray[np.float64], signal: Signal) -> pa.Table:
+    """Values of 40 queries, a row each, and as many texts as there are columns."""
+    rows = [
+        Row(signal, f"q{query} t{text}", float(value))
+        for query, of in enumerate(values)
+        for text, value in enumerate(of)
+    ]
+    return as_profile(rows, depends_on={})
+
+
+@pytest.mark.parametrize(
+    ("signal", "says"), [(Signal.SIMILARITY, "the dual encoder's similarities"), (Signal.PAIR, "the reranker's scores")]
+)
+def test_a_model_that_does_not_read_is_refused_and_another_one_that_reads_is_not(signal: Signal, says: str) -> None:
+    generator = np.random.default_rng(0)
+    live, noise = generator.normal(0.0, 1.0, (2, 40, 12))
+    another = -20.0 + 300.0 * (live + 1.5 * noise) ** 3  # other values, in an order that resembles the live one
+
+    assert profile_gate(shifts(pairs(live, signal), pairs(another, signal)), max_shift=0.3).value == 0.0
+    gate = profile_gate(shifts(pairs(live, signal), pairs(noise, signal)), max_shift=0.3)
+
+    assert not gate.passed
+    assert f"{says} of the same pairs correlate with the live ones by " in gate.reason
+    assert "of models that read by 0." in gate.reason
+
+
 def test_what_a_change_of_the_settings_moves_is_not_compared() -> None:
     before = profile({Signal.DENSE_SCORE: scores(), Signal.CHUNK_TERMS: [1.0], Signal.CHUNK_CHARACTERS: [10.0]})
     now = profile(
@@ -194,6 +222,22 @@ def test_a_result_is_unrelated_where_it_shares_no_word_and_is_no_closer_than_chu
     assert {row["depends_on"] for row in rows.to_pylist()} == {"", "b"}
     without = query_rows([query._replace(vector=None)], known, at_random=["random"])  # by words alone
     assert values_of(as_profile([*without], depends_on={}), Signal.UNRELATED) == [0.75]
+
+
+def test_pairs_are_those_of_queries_with_chunks_at_random_and_with_their_first_candidates() -> None:
+    known = texts({"a": ("glass", (0.6, 0.8)), "b": ("sand", (1.0, 0.0))})
+    answered = [Answered("k", "glass", np.array([2.0, 0.0], np.float32), [], {}), Answered("k2", "sand", None, [], {})]
+    rows = [*similarity_rows(answered, known, at_random=["a", "b", "not there"])]
+    assert {row.key: row.value for row in rows} == pytest.approx({"k a": 0.6, "k b": 1.0})
+    candidates = pa.table(
+        {
+            "query_key": ["k"] * 3,
+            "chunk_hash": ["a", "b", "c"],
+            "fused_rank": pa.array([1, 12, 13], pa.int32()),
+            "pair_score": pa.array([-2.5, None, 1.0], pa.float32()),
+        }
+    )
+    assert [(row.key, row.value) for row in pair_rows(candidates)] == [("k a", -2.5)]
 
 
 def test_a_query_without_results_or_words_has_no_share_of_them() -> None:

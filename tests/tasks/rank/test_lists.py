@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,6 +22,9 @@ from nightrank.tasks.rank.lists import (
     support,
 )
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 NAN = np.nan
 # One query, five entries: bm25 lists four, dense three.
 QUERIES = np.zeros(5, dtype=np.int32)
@@ -27,8 +32,13 @@ BM25 = np.array([8.0, 4.0, NAN, 0.0, 2.0])
 DENSE = np.array([NAN, 0.5, 0.9, 0.1, NAN])
 
 
+def lists_of(queries: NDArray[np.integer], scores: dict[str, NDArray[np.floating]]) -> Lists:
+    """Lists whose entries have no grams."""
+    return Lists.of(queries, scores, grams=np.zeros(queries.size))
+
+
 def test_scores_go_from_nothing_to_one_within_a_list_and_ranks_tell_who_is_listed() -> None:
-    lists = Lists.of(QUERIES, {"bm25": BM25, "dense": DENSE})
+    lists = lists_of(QUERIES, {"bm25": BM25, "dense": DENSE})
     assert lists.scores["bm25"].tolist() == [1.0, 0.5, 0.0, 0.0, 0.25]
     assert lists.ranks["bm25"].tolist() == [1, 2, 0, 4, 3]
     assert lists.scores["dense"].tolist() == pytest.approx([0.0, 0.5, 1.0, 0.0, 0.0])
@@ -36,7 +46,7 @@ def test_scores_go_from_nothing_to_one_within_a_list_and_ranks_tell_who_is_liste
 
 
 def test_a_share_of_the_rank_is_mixed_into_the_score() -> None:
-    lists = Lists.of(QUERIES, {"bm25": BM25})
+    lists = lists_of(QUERIES, {"bm25": BM25})
     mixed = lists.entry_scores("bm25", rank_share=0.25)
     assert mixed[0] == 1.0
     assert mixed[1] == pytest.approx(0.75 * 0.5 + 0.25 * 11 / 12)
@@ -73,7 +83,7 @@ def test_support_is_what_the_other_makes_of_the_first_three() -> None:
 
 
 def test_without_another_list_one_agrees_with_everything() -> None:
-    found = Lists.of(QUERIES, {"bm25": BM25}).descriptors("bm25", others=())
+    found = lists_of(QUERIES, {"bm25": BM25}).descriptors("bm25", others=())
     assert dict(zip(DESCRIPTORS, found[0].tolist(), strict=True))["overlap"] == 1.0
 
 
@@ -99,10 +109,10 @@ def test_a_querys_descriptors_depend_on_no_other_query_and_on_no_order_of_the_en
         name: np.array([NAN if row[k] is None else float(row[k] or 0) + place / 64 for place, row in enumerate(rows)])
         for k, name in ((1, "bm25"), (2, "dense"))
     }
-    whole = Lists.of(queries, scores)
+    whole = lists_of(queries, scores)
     for query in np.unique(queries):
         mine = np.flatnonzero(queries == query)[::-1]
-        alone = Lists.of(np.zeros(mine.size, dtype=int), {name: values[mine] for name, values in scores.items()})
+        alone = lists_of(np.zeros(mine.size, dtype=int), {name: values[mine] for name, values in scores.items()})
         for name, other in (("bm25", "dense"), ("dense", "bm25")):
             found = alone.descriptors(name, others=(other,))[0]
             assert found.tobytes() == whole.descriptors(name, others=(other,))[query].tobytes()
@@ -117,6 +127,6 @@ def test_a_legs_own_scale_decides_nothing(
     rows = sorted(rows, key=lambda row: row[0])
     queries = np.array([row[0] for row in rows])
     bm25, dense = (np.array([NAN if row[k] is None else float(row[k] or 0) for row in rows]) for k in (1, 2))
-    found = Lists.of(queries, {"bm25": bm25, "dense": dense}).descriptors("bm25", others=("dense",))
-    scaled = Lists.of(queries, {"bm25": factor * bm25 + shift, "dense": dense}).descriptors("bm25", others=("dense",))
+    found = lists_of(queries, {"bm25": bm25, "dense": dense}).descriptors("bm25", others=("dense",))
+    scaled = lists_of(queries, {"bm25": factor * bm25 + shift, "dense": dense}).descriptors("bm25", others=("dense",))
     np.testing.assert_allclose(found, scaled, atol=1e-9)

@@ -5,16 +5,32 @@ from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightrank.tasks.rank.order import LegScores, best_of_each, first_stage_scores, rank_candidates, weighted_scores
+from nightrank.storage.records import FUSED
+from nightrank.tasks.rank.grams import GRAM_BITS
+from nightrank.tasks.rank.learned import LearnedOrder
+from nightrank.tasks.rank.order import (
+    LegScores,
+    Weighing,
+    best_of_each,
+    entries_of,
+    final_order,
+    first_stage_scores,
+    rank_candidates,
+    weighted_scores,
+)
+from nightrank.tasks.rank.order_file import read_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hypothesis.strategies import SearchStrategy
+
+    from nightrank.storage.legs import LegName
 
 NAN = math.nan
 # The candidates of one query in fused order: fused score and pair score, NaN where the reranker was not asked.
@@ -190,3 +206,28 @@ def test_a_document_comes_once_a_query_where_its_best_entry_stands(entries: list
         depth=depth,
     )
     assert kept.tolist() == expected
+
+
+def two_entries() -> pa.Table:
+    """Two chunks that both legs like the same, schema FUSED."""
+    rows = [dict.fromkeys(FUSED.names, 1) | {"query_number": 0, "chunk_number": number} for number in range(2)]
+    return pa.Table.from_pylist(rows, schema=FUSED)
+
+
+def test_of_entries_that_legs_like_the_same_the_one_with_more_grams_comes_first() -> None:
+    keys = {name: ["k", "k"] for name in ("query_key", "chunk_id", "chunk_hash", "document_id")}
+    candidates = pa.table({**keys, "grams": pa.array([b"\x40", b"\xc0"], GRAM_BITS)})
+    learned = LearnedOrder.of(read_order().gates, "none", grams=0.0)
+    unasked = np.full(2, np.nan, dtype=np.float32)
+    halves: dict[LegName, float] = {"bm25": 0.5, "dense": 0.5}
+    ordered = final_order(candidates, two_entries(), unasked, weighing=Weighing(halves, 0.0, learned))
+    assert ordered.column("chunk_number").to_pylist() == [1, 0]
+    assert ordered.column("grams").to_pylist() == [b"\xc0", b"\x40"]
+
+    plain = final_order(candidates.drop_columns(["grams"]), two_entries(), unasked, weighing=Weighing(halves, 0.0))
+    assert plain.column("chunk_number").to_pylist() == [0, 1]
+    assert plain.column("grams").null_count == 2
+
+
+def test_candidates_of_older_releases_have_no_grams() -> None:
+    assert entries_of(two_entries()).grams.tolist() == [0.0, 0.0]

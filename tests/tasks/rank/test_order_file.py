@@ -56,7 +56,9 @@ NAMES = ("bm25", "dense", "sparse", "reranker")
 @pytest.mark.parametrize(
     "harm",
     [
-        {"format": 0},
+        {"format": 1},
+        {"grams": None},
+        {"grams": float("inf")},
         {"features": []},
         {"features": [*FEATURES[:-1], "another"]},
         {"gates": {}},

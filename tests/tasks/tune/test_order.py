@@ -47,7 +47,8 @@ def candidates(asked: int, *, depth: int | None = None, answers: dict[int, int] 
     ids = [[f"q{one:03}"] for one in range(asked)]
     judged = JudgedCandidates.of(pool, np.arange(ENTRIES), names, ids, judgments, ignore_identical_ids=False)
     pairs = (generator.normal(size=numbers.size) + 3.0 * is_answer).astype(np.float32)
-    return OrderedCandidates.of(judged, RETRIEVAL, None if depth is None else pairs, depth=depth)
+    grams = np.zeros(numbers.size)
+    return OrderedCandidates.of(judged, RETRIEVAL, None if depth is None else pairs, depth=depth, grams=grams)
 
 
 WEIGHING = Weighing({"bm25": 0.5, "dense": 0.5}, 0.5)

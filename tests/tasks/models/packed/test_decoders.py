@@ -131,10 +131,9 @@ def require_scores_of_predict(model: Any, execution: Execution, *, prompt: str |
     np.testing.assert_allclose(scorer.score(queries, texts), expected, atol=2e-5)
 
 
-@pytest.mark.parametrize("device", ["cpu", GPU])
 @pytest.mark.parametrize("execution", [lambda: InBatches(700), lambda: InBatches(100_000), lambda: OneByOne(2)])
-def test_scores_are_those_of_predict(tmp_path: Path, device: str, execution: Callable[[], Execution]) -> None:
-    require_scores_of_predict(causal(tmp_path, device=device), execution())
+def test_scores_are_those_of_predict(tmp_path: Path, execution: Callable[[], Execution]) -> None:
+    require_scores_of_predict(causal(tmp_path), execution())
 
 
 @pytest.mark.parametrize("kind", KINDS[1:])
@@ -282,15 +281,22 @@ def test_a_score_is_the_same_to_the_bit_in_any_company(tmp_path: Path) -> None:
     np.testing.assert_array_equal(together, np.array(each))
 
 
+@pytest.mark.parametrize("device", ["cpu", GPU])
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
-def test_in_half_precision_scores_are_near_those_of_predict(tmp_path: Path, precision: str) -> None:
-    model = causal(tmp_path)
+def test_in_half_precision_scores_are_near_those_of_predict(tmp_path: Path, precision: str, device: str) -> None:
+    model = causal(tmp_path, device=device)
     queries, texts = asked()
     expected = model.predict(list(zip(queries, texts, strict=True)), activation_fn=torch.nn.Identity())
     model.model.to(getattr(torch, precision))
     found = DecoderScorer(model, InBatches(2000)).score(queries, texts)
     assert np.abs(found - expected).max() < 0.15 * np.ptp(expected)
     assert np.corrcoef(found, expected)[0, 1] > 0.99
+
+
+def test_a_device_without_the_kernel_for_varying_lengths_is_left_to_the_library(tmp_path: Path) -> None:
+    model = causal(tmp_path).to("meta")
+    with pytest.raises(ValueError, match="attends to sequences of varying lengths"):
+        PackedDecoder(model[0].model.model, longest=LONGEST)
 
 
 def test_the_kernel_for_varying_lengths_is_told_what_sequences_go_on_from(

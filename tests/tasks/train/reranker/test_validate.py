@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from nightrank.tasks.rank.grams import gram_shares, grams_in
 from nightrank.tasks.rank.learned import LearnedOrder
 from nightrank.tasks.rank.order import Entries, Weighing
 from nightrank.tasks.rank.order_file import read_order
@@ -15,6 +16,7 @@ from nightrank.tasks.train.reranker.validate import (
     PLAIN,
     by_weight,
     choose_weight,
+    entries_of_held_out,
     evaluate_reranker,
     final_scores,
     fold_weights,
@@ -64,10 +66,13 @@ def test_final_scores_weigh_reranker_fused_order_and_legs() -> None:
     # for the other as well, so 0. First stage 1 - 2 * 0.5 = 0 and -1 + 2 * 0.5 = 0.
     query = HeldOutQuery("q", {}, (Candidate(0, 0.9, {"bm25": 3.0}), Candidate(1, 0.8, {"dense": 0.5, "bm25": 5.0})))
     pairs = [np.array([7.0, 2.0], dtype=np.float32)]
-    (scores,) = final_scores([query], pairs, weighing=PLAIN, weight=0.4)
+    entries = entries_of_held_out([query], PASSAGES, weighing=PLAIN)
+    (scores,) = final_scores(entries, pairs, weighing=PLAIN, weight=0.4)
     assert scores.tolist() == pytest.approx([0.4, -0.4], abs=1e-6)
     # Without the dense leg BM25 counts twice: first stage 1 - 2, standardised -1, and the other way round.
-    (scores,) = final_scores([query], pairs, weighing=Weighing({"bm25": 1.0}, 0.0), weight=0.4)
+    lexical = Weighing({"bm25": 1.0}, 0.0)
+    entries = entries_of_held_out([query], PASSAGES, weighing=lexical)
+    (scores,) = final_scores(entries, pairs, weighing=lexical, weight=0.4)
     assert scores.tolist() == pytest.approx([0.4 - 0.6, -0.4 + 0.6], abs=1e-6)
 
 
@@ -123,7 +128,7 @@ def test_fused_order_reranker_and_weighted_order_are_measured_query_by_query() -
 
 LISTED = [
     HeldOutQuery(
-        str(number),
+        "text of " + "cb"[number - 1],
         {"c": 1},
         tuple(
             Candidate(place, 0.5 - place / 10, {"bm25": 9.0 - place * number, "dense": place / 3}) for place in range(4)
@@ -135,19 +140,30 @@ SCORES = [np.array([0.0, 3.0, 1.0], dtype=np.float32), np.array([2.0, 1.0, 5.0],
 
 
 def test_where_the_learned_order_orders_held_out_queries_stand_for_the_log() -> None:
-    learned = LearnedOrder.of(read_order().gates, "own")
+    learned = LearnedOrder.of(read_order().gates, "own", grams=0.0)
     weighing = Weighing({"bm25": 0.5, "dense": 0.5}, 0.0, learned, knows_reranker=True)
     entries = Entries(
         np.repeat([0, 1], 4),
         np.array([one.fused for query in LISTED for one in query.candidates]),
         np.tile([1, 2, 3, 4], 2),
         {leg: np.array([one.legs[leg] for query in LISTED for one in query.candidates]) for leg in ("bm25", "dense")},
+        gram_shares(
+            np.repeat([0, 1], 4),
+            grams_in(
+                [query.query for query in LISTED],
+                [passage.model_text() for passage in PASSAGES],
+                np.repeat([0, 1], 4),
+                np.tile([0, 1, 2, 3], 2),
+            ),
+        ),
     )
+    assert len(set(entries.grams.tolist())) > 1
     pairs = np.concatenate([np.append(own, np.float32(np.nan)) for own in SCORES])
     expected = weighing.final_scores(entries, pairs).reshape(2, 4)[:, :3]
-    found = final_scores(LISTED, SCORES, weighing=weighing, weight=None)
+    held_out = entries_of_held_out(LISTED, PASSAGES, weighing=weighing)
+    found = final_scores(held_out, SCORES, weighing=weighing, weight=None)
     np.testing.assert_array_equal(np.stack(found), expected)
-    plain = final_scores(LISTED, SCORES, weighing=weighing, weight=1.0)
+    plain = final_scores(held_out, SCORES, weighing=weighing, weight=1.0)
     assert [order.argmax() for order in plain] == [1, 2]
     assert by_weight(LISTED, PASSAGES, SCORES, weights=[None, 1.0], weighing=weighing)[1.0].tolist() == pytest.approx(
         [1 / math.log2(3), 1.0]
