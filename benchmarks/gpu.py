@@ -69,6 +69,8 @@ def parts_of(card: Card) -> list[Part]:
         ("an XLM-RoBERTa base", 1.0, XLM_ROBERTA_BASE),
         ("a ModernBERT of 150 million parameters", 0.8, shape_named(LARGER)),
     ]
+    if card.is_small:
+        del rerankers[-1]  # where all models are tiny it is the other ModernBERT again
     races = [Part(name, weight, least, partial(rerank, card, shape)) for name, weight, shape in rerankers]
     return [
         Part("the dense leg", 1.2, least, partial(dense, card.device, small=card.is_small)),
