@@ -45,6 +45,7 @@ def search(
     json_: Json = False,
 ) -> int:
     """Show the results of a query: those that the release holds, or computed now where it holds none."""
+    from nightrank.storage.characters import is_whole
     from nightrank.storage.keys import normalise_query
     from nightrank.tasks.settings.ranking import NOT_HOSTED
 
@@ -55,6 +56,9 @@ def search(
     if not normalise_query(query):
         message = f"The query {query!r} is empty."
         raise InputError(message, remedy="Give some words to look for.")
+    if not is_whole(query):
+        message = f"The query {query!r} holds what is no character."
+        raise InputError(message, remedy="Type it in UTF-8, with whole characters.")
     _, configuration = settings_of(config)
     found = None if live else _held(configuration, query, filter_, near=near)
     pays = configuration.settings.reranker.hosted.api != NOT_HOSTED

@@ -248,7 +248,11 @@ def test_search_asks_nobody_who_is_paid_unless_that_is_said(
     hosted: dict[str, TomlValue], published: Collection, nightrank: Command, tmp_path: Path
 ) -> None:
     shutil.copytree(published.folder, tmp_path / "project")
-    settings = {**published.settings, "reranker": {"model": "another"}, "reranker.hosted": hosted}
+    settings: dict[str, dict[str, TomlValue]] = {
+        **published.settings,
+        "reranker": {"model": "another"},
+        "reranker.hosted": hosted,
+    }
     collection = replace(published, folder=tmp_path / "project", settings=settings)
     collection.write()
 
@@ -259,12 +263,19 @@ def test_search_asks_nobody_who_is_paid_unless_that_is_said(
     assert "Use --live to compute them now, and ask the hosted reranker" in " ".join(asked.err.split())
 
 
-@pytest.mark.parametrize("query", ["half \udcff pair", "\u0301", "\U0001f41d", "?", "tea " * 5000])
+@pytest.mark.parametrize("query", ["\u0301", "\U0001f41d", "?", "tea " * 5000])
 def test_search_answers_whatever_is_typed(query: str, published: Collection, nightrank: Command) -> None:
     ended = nightrank("search", query, "-c", published.settings_file, "--json")
 
     assert (ended.code, ended.err) == (0, "")
     assert ended.json["how"] == "live"
+
+
+def test_search_for_what_is_no_text_is_the_users_mistake(published: Collection, nightrank: Command) -> None:
+    ended = nightrank("search", "half \udcff pair", "-c", published.settings_file, "--json")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert r"'half \udcff pair' holds what is no character" in ended.err
 
 
 @pytest.mark.parametrize("other", ["--live", "--near"])
