@@ -141,7 +141,7 @@ def test_a_file_whose_making_was_cut_off_is_made_anew_and_one_that_was_cut_later
 
 
 def test_a_file_whose_making_is_cut_off_each_time_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tries = []
+    tries: list[Path] = []
 
     def full(path: Path, **_: object) -> None:
         assert len(tries) < 5, "it is tried for ever"
