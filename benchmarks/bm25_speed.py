@@ -24,10 +24,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import Stemmer
 
-from benchmarks.claims import benchmark_parser, claim_of_rates, main_of
-from benchmarks.machine import machine
-from benchmarks.race import Laps, race
-from benchmarks.synthetic_texts import query_texts, text_batches
+from benchmarks.inputs.synthetic_texts import query_texts, text_batches
+from benchmarks.parts.claims import benchmark_parser, claim_of_rates, main_of
+from benchmarks.parts.machine import machine
+from benchmarks.parts.race import Laps, race
 from nightrank.storage.bm25.build import build_bm25
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.records import CHUNKS
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchmarks.claims import Claim
+    from benchmarks.parts.claims import Claim
 
 SIZES = (200_000, 1_000_000)
 SMALL_SIZES = (20_000,)

@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.nights import lay_out, page_arguments, pages_changed, parsed, settings, unpacked
-from benchmarks.plain_nights import refresh_plainly
-from benchmarks.settings_files import write_settings_file
+from benchmarks.parts.plain_nights import refresh_plainly
+from benchmarks.parts.settings_files import write_settings_file
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.workspace.folder import FolderWorkspace
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from benchmarks.settings_files import Sections
+    from benchmarks.parts.settings_files import Sections
 
 METHODS = ("content", "fixed")
 

@@ -19,19 +19,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.beir_folders import run_night
-from benchmarks.night_records import NightLog, Verdict, print_nights, record_of
-from benchmarks.rebuild import from_memos
-from benchmarks.settings_files import LOOSE_GATES, tiny_models, write_settings_file
-from benchmarks.synthetic_edits import Churn, churned
+from benchmarks.inputs.beir_folders import run_night
+from benchmarks.inputs.synthetic_edits import Churn, churned
+from benchmarks.parts.night_records import NightLog, Verdict, print_nights, record_of
+from benchmarks.parts.rebuild import from_memos
+from benchmarks.parts.settings_files import LOOSE_GATES, tiny_models, write_settings_file
 from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.night_records import NightRecord
-    from benchmarks.settings_files import Sections
-    from benchmarks.synthetic_edits import Row
+    from benchmarks.inputs.synthetic_edits import Row
+    from benchmarks.parts.night_records import NightRecord
+    from benchmarks.parts.settings_files import Sections
 
 SEED = 5183
 HELD_BACK = 0.02

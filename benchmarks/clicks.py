@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import kendalltau
 
-from benchmarks.beir_folders import parsed, parser
+from benchmarks.inputs.beir_folders import parsed, parser
 from benchmarks.known_items import MEASURE, VARIANTS, settings_of
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.records import Judgment
 from nightrank.tasks.evaluate.measures import evaluate_run, stage_runs

@@ -19,10 +19,10 @@ import lancedb
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.claims import benchmark_parser, claim_of_rates, main_of
-from benchmarks.machine import matrix_rate
-from benchmarks.made_vectors import DIMENSIONS, vector_blocks
-from benchmarks.race import Laps, race
+from benchmarks.inputs.made_vectors import DIMENSIONS, vector_blocks
+from benchmarks.parts.claims import benchmark_parser, claim_of_rates, main_of
+from benchmarks.parts.machine import matrix_rate
+from benchmarks.parts.race import Laps, race
 from nightrank.storage.lance.place import LanceFolder
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.tasks.dense.retrieve import StoredVectors, retrieve_dense
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchmarks.claims import Claim
+    from benchmarks.parts.claims import Claim
 
 SIZE, SMALL_SIZE = 1_000_000, 100_000
 QUERIES = 2_000

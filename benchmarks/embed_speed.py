@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.claims import Claim, benchmark_parser, main_of
-from benchmarks.lengths import described
-from benchmarks.machine import matrix_rate
-from benchmarks.mixed_texts import mixed_chunks
-from benchmarks.model_races import embed_claim, encoding, sentence_transformer_of, text_lengths
-from benchmarks.race import race
+from benchmarks.inputs.lengths import described
+from benchmarks.inputs.mixed_texts import mixed_chunks
+from benchmarks.parts.claims import Claim, benchmark_parser, main_of
+from benchmarks.parts.machine import matrix_rate
+from benchmarks.parts.model_races import embed_claim, encoding, sentence_transformer_of, text_lengths
+from benchmarks.parts.race import race
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.models.files import PACKAGED_EMBEDDER
 from nightrank.tasks.settings.index import EmbedderSettings

@@ -19,9 +19,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.beir_folders import parsed, parser
-from benchmarks.demo_documents import demo_documents
-from benchmarks.lexical import bm25_rankings
+from benchmarks.inputs.beir_folders import parsed, parser
+from benchmarks.inputs.demo_documents import demo_documents
+from benchmarks.parts.lexical import bm25_rankings
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import Chunk, Document
 from nightrank.tasks.chunk.boundaries import chunk_document

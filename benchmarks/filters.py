@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.filters_by_brute_force import BruteForce, check
+from benchmarks.inputs.page_queries import page_queries
 from benchmarks.nights import lay_out, page_arguments, pages_changed, parsed, unpacked
-from benchmarks.page_queries import page_queries
-from benchmarks.plain_nights import refresh_plainly
-from benchmarks.rebuild import from_memos
-from benchmarks.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
+from benchmarks.parts.filters_by_brute_force import BruteForce, check
+from benchmarks.parts.plain_nights import refresh_plainly
+from benchmarks.parts.rebuild import from_memos
+from benchmarks.parts.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
 from nightrank.storage.records import Document
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.read.account import Account

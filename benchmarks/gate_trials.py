@@ -24,9 +24,9 @@ from unittest.mock import patch
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.beir_folders import parsed, parser
 from benchmarks.churn import churn_of
-from benchmarks.foreign_tokenizers import (
+from benchmarks.inputs.beir_folders import parsed, parser
+from benchmarks.inputs.foreign_tokenizers import (
     cased,
     packaged_embedder,
     packaged_reranker,
@@ -34,9 +34,9 @@ from benchmarks.foreign_tokenizers import (
     trained_on,
     with_tokenizer,
 )
-from benchmarks.plain_nights import refresh_plainly
-from benchmarks.settings_files import write_settings_file
-from benchmarks.synthetic_edits import churned
+from benchmarks.inputs.synthetic_edits import churned
+from benchmarks.parts.plain_nights import refresh_plainly
+from benchmarks.parts.settings_files import write_settings_file
 from nightrank.flows.night.summary import Refused
 from nightrank.storage.keys import digest
 from nightrank.tasks.bm25.analyser import Analyser
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from benchmarks.settings_files import Value
-    from benchmarks.synthetic_edits import Row
+    from benchmarks.inputs.synthetic_edits import Row
+    from benchmarks.parts.settings_files import Value
 
 SEED = 5183
 HELD_BACK = 0.02

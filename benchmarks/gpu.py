@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from benchmarks.claims import benchmark_parser, keep, table_of
-from benchmarks.gpu_dense import copy_rate, dense
-from benchmarks.gpu_models import XLM_ROBERTA_BASE, Card, embed, rerank, shape_named
-from benchmarks.machine import matrix_rate, memory_bandwidth
+from benchmarks.parts.claims import benchmark_parser, keep, table_of
+from benchmarks.parts.gpu_dense import copy_rate, dense
+from benchmarks.parts.gpu_models import XLM_ROBERTA_BASE, Card, embed, rerank, shape_named
+from benchmarks.parts.machine import matrix_rate, memory_bandwidth
+from benchmarks.parts.time_budget import Part, Told, run_parts
 from benchmarks.results import page_of
-from benchmarks.time_budget import Part, Told, run_parts
 from nightrank.tasks.models.files import resolve_device
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.tiny_models import copy_tokenizer
+from benchmarks.inputs.tiny_models import copy_tokenizer
 
 ROOT = Path(__file__).parents[1]
 # What is imported beside what is expected there, with what it needs itself.

@@ -23,9 +23,9 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import kendalltau
 
-from benchmarks.beir_folders import parsed, parser, write_settings
-from benchmarks.plain_nights import refresh_plainly
-from benchmarks.settings_files import LOOSE_GATES, write_settings_file
+from benchmarks.inputs.beir_folders import parsed, parser, write_settings
+from benchmarks.parts.plain_nights import refresh_plainly
+from benchmarks.parts.settings_files import LOOSE_GATES, write_settings_file
 from nightrank.flows.demo.install import install_demo
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.bm25.index import Bm25Store

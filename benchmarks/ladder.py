@@ -17,13 +17,13 @@ import ir_measures
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.beir_folders import arguments, run_night, write_settings
+from benchmarks.inputs.beir_folders import arguments, run_night, write_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from benchmarks.settings_files import Value
+    from benchmarks.parts.settings_files import Value
     from nightrank.flows.evaluate.outcome import Evaluated
 
 COLLECTIONS = ("scifact", "cran")

@@ -34,7 +34,7 @@ from lancedb.index import FTS
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.lexical import bm25_rankings
+from benchmarks.parts.lexical import bm25_rankings
 from nightrank.storage.records import Chunk
 from nightrank.tasks.bm25.formulas import length_norm, lucene_idf, lucene_weight
 from nightrank.tasks.bm25.languages import word_lists

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.beir_folders import parsed, parser, run_night, write_settings
+from benchmarks.inputs.beir_folders import parsed, parser, run_night, write_settings
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from benchmarks.settings_files import Value
+    from benchmarks.parts.settings_files import Value
     from nightrank.tasks.experiment.experiment import Experiment
     from nightrank.tasks.tune.cross_validate import Tuned
 

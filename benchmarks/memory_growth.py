@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.claims import Claim, benchmark_parser, main_of
-from benchmarks.demo_documents import demo_documents
-from benchmarks.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
+from benchmarks.inputs.demo_documents import demo_documents
+from benchmarks.parts.claims import Claim, benchmark_parser, main_of
+from benchmarks.parts.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,7 +101,7 @@ def _nights(folder: Path, *, documents: int, models: Sections) -> dict[str, Peak
 
 def _peaks_of_a_night(settings_file: Path) -> Peaks:
     """Run a night in this process; the peak of each stage, and of what comes before the first."""
-    from benchmarks.plain_nights import refresh_plainly
+    from benchmarks.parts.plain_nights import refresh_plainly
 
     peaks: Peaks = {}
     stage = "start"

@@ -23,10 +23,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.lengths import described
-from benchmarks.mixed_texts import candidates_of, mixed_chunks
-from benchmarks.model_shapes import PACKAGED, SHAPES, Shape, save_random
-from benchmarks.race import race
+from benchmarks.inputs.lengths import described
+from benchmarks.inputs.mixed_texts import candidates_of, mixed_chunks
+from benchmarks.inputs.model_shapes import PACKAGED, SHAPES, Shape, save_random
+from benchmarks.parts.race import race
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.models.files import PACKAGED_EMBEDDER
 from nightrank.tasks.models.tokens import load_token_counter

@@ -30,8 +30,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.coverage import LOG, read_months
-from benchmarks.plain_nights import refresh_plainly
-from benchmarks.settings_files import LOOSE_GATES, write_settings_file
+from benchmarks.parts.plain_nights import refresh_plainly
+from benchmarks.parts.settings_files import LOOSE_GATES, write_settings_file
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.release.compare import ranking_in
 from nightrank.storage.release.files import ReleaseFiles
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchmarks.settings_files import Value
+    from benchmarks.parts.settings_files import Value
     from nightrank.tasks.query_log.aliases import Merged
 
 MONTHS = 6

@@ -21,11 +21,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.beir_folders import run_night
-from benchmarks.night_records import NightLog, NightRecord, Verdict, print_nights, record_of, total_of
-from benchmarks.page_queries import page_queries
-from benchmarks.rebuild import Rebuilt, from_memos, from_nothing
-from benchmarks.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
+from benchmarks.inputs.beir_folders import run_night
+from benchmarks.inputs.page_queries import page_queries
+from benchmarks.parts.night_records import NightLog, NightRecord, Verdict, print_nights, record_of, total_of
+from benchmarks.parts.rebuild import Rebuilt, from_memos, from_nothing
+from benchmarks.parts.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
 from nightrank.storage.files.atomic import publish_folder
 from nightrank.storage.workspace.folder import FolderWorkspace
 

@@ -15,8 +15,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.plain_nights import refresh_plainly
-from benchmarks.tiny_models import tiny_embedder, tiny_reranker
+from benchmarks.inputs.tiny_models import tiny_embedder, tiny_reranker
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.serving.cache import SearchCache
 from tests.support.collection import small_collection

@@ -19,8 +19,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.beir_folders import parsed, parser, write_settings
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.inputs.beir_folders import parsed, parser, write_settings
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.settings_file import load_settings
 from nightrank.tasks.experiment.experiment import Experiment
 from nightrank.tasks.experiment.variants import varied

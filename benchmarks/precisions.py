@@ -23,7 +23,7 @@ from rank_bm25 import BM25Okapi
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.beir_folders import parsed, parser
+from benchmarks.inputs.beir_folders import parsed, parser
 from nightrank.tasks.rerank.cross_encoder import Reranker
 from nightrank.tasks.rerank.find import plan_local
 from nightrank.tasks.settings.operation import ExecutionSettings

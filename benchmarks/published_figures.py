@@ -15,7 +15,7 @@ import json
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.beir_folders import arguments, run_night, write_settings
+from benchmarks.inputs.beir_folders import arguments, run_night, write_settings
 
 # collection, stage, measure, the range to be in, what is published
 EXPECTED = (

@@ -23,8 +23,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.beir_folders import parsed, parser, write_settings
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.inputs.beir_folders import parsed, parser, write_settings
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.demo.install import install_demo
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.legs import LEGS

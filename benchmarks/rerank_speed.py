@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.claims import Claim, benchmark_parser, claim_of_rates, main_of
-from benchmarks.lengths import described
-from benchmarks.machine import matrix_rate
-from benchmarks.mixed_texts import candidates_of, mixed_chunks
-from benchmarks.model_races import cross_encoder_of, pair_lengths, predicting, rerank_claim
-from benchmarks.model_shapes import SHAPES, TINY_DECODER, save_random
-from benchmarks.race import race
+from benchmarks.inputs.lengths import described
+from benchmarks.inputs.mixed_texts import candidates_of, mixed_chunks
+from benchmarks.inputs.model_shapes import SHAPES, TINY_DECODER, save_random
+from benchmarks.parts.claims import Claim, benchmark_parser, claim_of_rates, main_of
+from benchmarks.parts.machine import matrix_rate
+from benchmarks.parts.model_races import cross_encoder_of, pair_lengths, predicting, rerank_claim
+from benchmarks.parts.race import race
 from nightrank.tasks.rerank.compare import agreement
 from nightrank.tasks.rerank.cross_encoder import Reranker
 from nightrank.tasks.rerank.find import plan_local
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchmarks.race import Laps
+    from benchmarks.parts.race import Laps
     from nightrank.tasks.rerank.plan import RerankerPlan
 
 TARGETS = {"cpu": 1.5, "cuda": 3.0}

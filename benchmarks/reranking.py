@@ -20,7 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.beir_folders import parsed, parser, run_night, write_settings
+from benchmarks.inputs.beir_folders import parsed, parser, run_night, write_settings
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.workspace.folder import FolderWorkspace

@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.claims import COLUMNS, FIGURES, Claim, cells_of
+from benchmarks.parts.claims import COLUMNS, FIGURES, Claim, cells_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

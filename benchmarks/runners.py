@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.compare_releases import compare_releases
-from benchmarks.machine import machine
-from benchmarks.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
-from benchmarks.synthetic_texts import query_texts, text_batches
+from benchmarks.inputs.synthetic_texts import query_texts, text_batches
+from benchmarks.parts.compare_releases import compare_releases
+from benchmarks.parts.machine import machine
+from benchmarks.parts.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
 from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:

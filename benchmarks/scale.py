@@ -26,8 +26,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bm25_speed import QUERIES, Collection
-from benchmarks.lengths import operations
-from benchmarks.synthetic_texts import query_texts
+from benchmarks.inputs.lengths import operations
+from benchmarks.inputs.synthetic_texts import query_texts
 from nightrank.flows.settings_file import find_settings_file, load_settings
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.memo.pair_scores import PairMemo

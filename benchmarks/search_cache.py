@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pyarrow as pa
 
-from benchmarks.claims import Claim, benchmark_parser, claim_of_rates, main_of
-from benchmarks.demo_documents import demo_documents
-from benchmarks.race import race
+from benchmarks.inputs.demo_documents import demo_documents
+from benchmarks.parts.claims import Claim, benchmark_parser, claim_of_rates, main_of
+from benchmarks.parts.race import race
 from nightrank.storage.files.database import connect
 from nightrank.storage.keys import query_key
 from nightrank.storage.release.files import ReleaseFiles

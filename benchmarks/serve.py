@@ -28,12 +28,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.bm25_speed import Collection
-from benchmarks.claims import Claim, benchmark_parser, main_of
-from benchmarks.http_load import MOST_CONNECTIONS, load
-from benchmarks.made_vectors import vector_blocks
-from benchmarks.plain_nights import refresh_plainly
-from benchmarks.settings_files import tiny_models, write_settings_file
-from benchmarks.synthetic_texts import query_texts, text_batches
+from benchmarks.inputs.made_vectors import vector_blocks
+from benchmarks.inputs.synthetic_texts import query_texts, text_batches
+from benchmarks.parts.claims import Claim, benchmark_parser, main_of
+from benchmarks.parts.http_load import MOST_CONNECTIONS, load
+from benchmarks.parts.plain_nights import refresh_plainly
+from benchmarks.parts.settings_files import tiny_models, write_settings_file
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.lance.place import LanceFolder
 from nightrank.storage.lance.table import ChunkTable

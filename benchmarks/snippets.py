@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 
-from benchmarks.beir_folders import parsed, parser
-from benchmarks.lexical import statistics_of
+from benchmarks.inputs.beir_folders import parsed, parser
+from benchmarks.parts.lexical import statistics_of
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import Chunk
 from nightrank.storage.release.files import ReleaseFiles

@@ -22,18 +22,18 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.night_records import Verdict
-from benchmarks.plain_nights import refresh_plainly
-from benchmarks.settings_files import LOOSE_GATES, tiny_models, write_settings_file
-from benchmarks.synthetic_edits import Churn, churned
+from benchmarks.inputs.synthetic_edits import Churn, churned
+from benchmarks.parts.night_records import Verdict
+from benchmarks.parts.plain_nights import refresh_plainly
+from benchmarks.parts.settings_files import LOOSE_GATES, tiny_models, write_settings_file
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.chunk.pieces import split_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.settings_files import Sections
-    from benchmarks.synthetic_edits import Row
+    from benchmarks.inputs.synthetic_edits import Row
+    from benchmarks.parts.settings_files import Sections
 
 SEED = 100
 CHURN = 0.01

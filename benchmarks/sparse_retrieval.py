@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse as sp
 
-from benchmarks.claims import Claim, benchmark_parser, claim_of_rates, main_of
-from benchmarks.lengths import described
-from benchmarks.machine import matrix_rate
-from benchmarks.mixed_texts import mixed_chunks
-from benchmarks.race import race
+from benchmarks.inputs.lengths import described
+from benchmarks.inputs.mixed_texts import mixed_chunks
+from benchmarks.parts.claims import Claim, benchmark_parser, claim_of_rates, main_of
+from benchmarks.parts.machine import matrix_rate
+from benchmarks.parts.race import race
 from nightrank.storage.memo.sparse_vectors import SparseMemo, SparseVectors, largest_difference
 from nightrank.tasks.legs.texts import Texts
 from nightrank.tasks.models.files import SPLADE_TINY

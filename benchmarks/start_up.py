@@ -18,9 +18,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.claims import Claim, benchmark_parser, main_of
-from benchmarks.race import Laps, race
-from benchmarks.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
+from benchmarks.parts.claims import Claim, benchmark_parser, main_of
+from benchmarks.parts.race import Laps, race
+from benchmarks.parts.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
 from nightrank.flows.settings_file import find_settings_file, load_settings
 from nightrank.storage.release.files import ReleaseFiles
 
@@ -90,7 +90,7 @@ def _claim(what: str, laps: Laps, *, most: float) -> Claim:
 
 def _example(work: Path) -> Path:
     """The settings of the example with tiny models, built where it is not yet."""
-    from benchmarks.plain_nights import refresh_plainly
+    from benchmarks.parts.plain_nights import refresh_plainly
     from nightrank.flows.demo.install import install_demo
 
     folder = work / "example"

@@ -23,7 +23,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.beir_folders import run_night, write_settings
+from benchmarks.inputs.beir_folders import run_night, write_settings
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.evaluate.significance import compare_evaluations

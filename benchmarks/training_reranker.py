@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 from rich.console import Console
 
-from benchmarks.beir_folders import parsed, parser, run_night, write_settings
+from benchmarks.inputs.beir_folders import parsed, parser, run_night, write_settings
 from benchmarks.training import Row, table_of
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.workspace.folder import FolderWorkspace

@@ -11,9 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.claims import Claim, benchmark_parser, claim_of_rates, main_of
-from benchmarks.mixed_texts import candidates_of, mixed_chunks
-from benchmarks.race import race
+from benchmarks.inputs.mixed_texts import candidates_of, mixed_chunks
+from benchmarks.parts.claims import Claim, benchmark_parser, claim_of_rates, main_of
+from benchmarks.parts.race import race
 from nightrank.tasks.rerank.packaged import base_folder, network_of
 from nightrank.tasks.train.reranker.base import load_base
 from nightrank.tasks.train.reranker.learn import FROZEN

@@ -22,9 +22,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.beir_folders import parsed, parser
-from benchmarks.plain_nights import refresh_plainly
-from benchmarks.settings_files import LOOSE_GATES, write_settings_file
+from benchmarks.inputs.beir_folders import parsed, parser
+from benchmarks.parts.plain_nights import refresh_plainly
+from benchmarks.parts.settings_files import LOOSE_GATES, write_settings_file
 from nightrank.flows.settings_file import load_settings
 from nightrank.flows.tune.flow import tune
 from nightrank.storage.files.atomic import write_text

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import hypothesis
 import pytest
 
-from benchmarks.tiny_models import tiny_embedder, tiny_reranker, tiny_splade
+from benchmarks.inputs.tiny_models import tiny_embedder, tiny_reranker, tiny_splade
 from tests.support.collection import Collection, small_collection
 
 if TYPE_CHECKING:

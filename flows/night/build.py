@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+import unicodedata
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
@@ -54,8 +55,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Raise it when a stage comes to compute something else from the same inputs: then everything is made from nothing.
-PIPELINE = "10"
+# Raise it when a stage comes to compute something else from the same inputs: then everything is made from nothing. What
+# characters are, and so terms and grams, is as this Python's version of Unicode has it.
+PIPELINE = f"10, Unicode {unicodedata.unidata_version}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,12 @@ class Examined:
     @property
     def ranks_documents(self) -> bool:
         """Whether its candidates are documents; those of pipelines before the fifth are chunks."""
-        return self.settings.results.unit == "document" and int(self.manifest.inputs.pipeline) >= DOCUMENTS_SINCE
+        return self.settings.results.unit == "document" and self._made_by >= DOCUMENTS_SINCE
+
+    @property
+    def _made_by(self) -> int:
+        """The number of the pipeline that made it; what follows a comma says what else it went by."""
+        return int(self.manifest.inputs.pipeline.partition(",")[0])
 
     def table(self) -> ChunkTable:
         """Its texts and vectors, as its tag in LanceDB names them.

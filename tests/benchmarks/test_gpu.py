@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from benchmarks import gpu
-from benchmarks.claims import Claim
-from benchmarks.gpu_models import Card
-from benchmarks.time_budget import Part, run_parts
+from benchmarks.parts.claims import Claim
+from benchmarks.parts.gpu_models import Card
+from benchmarks.parts.time_budget import Part, run_parts
 
 ROOT = Path(__file__).parents[2]
 

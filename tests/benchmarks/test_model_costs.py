@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks.lengths import operations
+from benchmarks.inputs.lengths import operations
+from benchmarks.inputs.model_shapes import DECODERS, PACKAGED, SHAPES, Architecture, Shape, save_random
 from benchmarks.model_costs import CHUNKS, CHUNKS_PER_SECOND, PAIRS, PAIRS_PER_SECOND, cost
-from benchmarks.model_shapes import DECODERS, PACKAGED, SHAPES, Architecture, Shape, save_random
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.rerank.cross_encoder import Reranker
 from nightrank.tasks.rerank.find import plan_local

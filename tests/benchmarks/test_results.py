@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks import results
-from benchmarks.claims import Claim, benchmark_parser, main_of
+from benchmarks.parts.claims import Claim, benchmark_parser, main_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.churn import churn_of
+from benchmarks.inputs.page_queries import page_queries
+from benchmarks.inputs.synthetic_edits import Churn, churned
 from benchmarks.nights import pages_changed
-from benchmarks.page_queries import page_queries
-from benchmarks.synthetic_edits import Churn, churned
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchmarks.synthetic_edits import Row
+    from benchmarks.inputs.synthetic_edits import Row
 
 ROWS: list[Row] = [
     {"_id": str(number), "title": f"Title {number}", "text": f"One {number}. Two words. Three.", "metadata": {}}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.tiny_models import tiny_embedder, tiny_reranker
+from benchmarks.inputs.tiny_models import tiny_embedder, tiny_reranker
 from nightrank.flows.evaluate.inputs import evaluation_context
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.lance.table import ChunkTable

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prefect import flow
 
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.workers.pool import sharding
 from nightrank.storage.bucket.shards import FolderOnDisk
 from nightrank.storage.errors import InputError, MachineError

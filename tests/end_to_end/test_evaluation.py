@@ -8,8 +8,8 @@ import pytest
 
 import nightrank.tasks.embed.lazy
 import nightrank.tasks.rerank.lazy
-from benchmarks.plain_nights import refresh_plainly
-from benchmarks.tiny_models import tiny_reranker
+from benchmarks.inputs.tiny_models import tiny_reranker
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.release.evaluation import COMPARISON, DEPTHS, DIAGNOSIS, EVALUATION

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from benchmarks.compare_releases import compare_releases
-from benchmarks.plain_filters import matches
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.parts.compare_releases import compare_releases
+from benchmarks.parts.plain_filters import matches
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.operate.doctor import examine
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.bm25.index import Bm25Store

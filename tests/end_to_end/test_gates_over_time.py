@@ -202,7 +202,7 @@ def half_of_the_vocabulary(model: Path) -> None:
 def test_a_tokenizer_that_lost_half_of_its_vocabulary_is_stopped_where_nothing_is_judged(
     collection: Collection, refresh: Refresh, tmp_path: Path
 ) -> None:
-    from benchmarks.tiny_models import tiny_embedder
+    from benchmarks.inputs.tiny_models import tiny_embedder
 
     del collection.settings["judgments"]
     whole, broken = tiny_embedder(tmp_path / "whole"), tiny_embedder(tmp_path / "broken")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.operate.doctor import examine
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.rank.learned import LearnedOrder

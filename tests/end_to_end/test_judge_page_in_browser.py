@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.storage.grades import read_acts
 from nightrank.tasks.read.account import Account
 from nightrank.tasks.trec.qrels import read_judgments

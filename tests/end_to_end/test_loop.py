@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.tasks.train.pairs import Pair, pairs_of_clicks

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank import FollowingCache, SearchCache
 from nightrank.flows.operate.search import search_live, search_pool
 from nightrank.flows.settings_file import load_settings

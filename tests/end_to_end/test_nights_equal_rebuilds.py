@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from benchmarks.compare_releases import compare_releases
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.parts.compare_releases import compare_releases
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.release.manifest import current_manifest
 from nightrank.storage.workspace.folder import FolderWorkspace

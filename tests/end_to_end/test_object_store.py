@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.compare_releases import rankings_of
-from benchmarks.plain_nights import refresh_plainly
-from benchmarks.tiny_models import tiny_embedder
+from benchmarks.inputs.tiny_models import tiny_embedder
+from benchmarks.parts.compare_releases import rankings_of
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.operate.doctor import examine
 from nightrank.flows.operate.releases import listed_releases
 from nightrank.flows.operate.report import find_report

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.foreign_tokenizers import packaged_embedder, packaged_reranker, shuffled, with_tokenizer
-from benchmarks.tiny_models import tiny_reranker
+from benchmarks.inputs.foreign_tokenizers import packaged_embedder, packaged_reranker, shuffled, with_tokenizer
+from benchmarks.inputs.tiny_models import tiny_reranker
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.bm25.analyser import Analyser

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from benchmarks.tiny_models import tiny_reranker
+from benchmarks.inputs.tiny_models import tiny_reranker
 from nightrank.flows.night.summary import Refused
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import read_table

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.parts.plain_nights import refresh_plainly
 from tests.end_to_end.test_report_in_browser import CONTRAST, NARROW, WIDE, Opened, browser
 from tests.support.collection import small_collection
 from tests.support.server_process import server_process

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.compare_releases import rankings_of
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.parts.compare_releases import rankings_of
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.settings_file import load_settings
 from tests.support.collection import Collection
 from tests.support.published import assert_same_rankings

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.compare_releases import compare_releases
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.parts.compare_releases import compare_releases
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.operate.doctor import examine
 from nightrank.flows.operate.search import search_live
 from nightrank.flows.settings_file import load_settings

@@ -76,7 +76,7 @@ def run(arguments: Sequence[str], folder: Path) -> int:
 
 def _without_prefect() -> None:
     """Flows run as the plain code that they are, for this process; and a tuning finds what it would search long for."""
-    from benchmarks.plain_nights import refresh_plainly
+    from benchmarks.parts.plain_nights import refresh_plainly
     from nightrank.flows import refresh as refresh_module
     from nightrank.flows.engine import api
     from nightrank.flows.tune import flow as tuning
@@ -115,7 +115,7 @@ def _nights(*, edits: int) -> Callable[[Collection], None]:
     """Nights, each of them over something of everything; after the last one there are edits that none has seen."""
 
     def prepare(collection: Collection) -> None:
-        from benchmarks.plain_nights import refresh_plainly
+        from benchmarks.parts.plain_nights import refresh_plainly
         from tests.support.nights import edit
 
         for number in range(edits):
@@ -126,7 +126,7 @@ def _nights(*, edits: int) -> Callable[[Collection], None]:
 
 
 def _unpruned(collection: Collection) -> None:
-    from benchmarks.plain_nights import refresh_plainly
+    from benchmarks.parts.plain_nights import refresh_plainly
 
     _nights(edits=2)(collection)
     refresh_plainly(collection.settings_file)
@@ -136,7 +136,7 @@ def _exported(collection: Collection) -> None:
     """A release that was exported, and one that was not."""
     from pydantic import SecretStr
 
-    from benchmarks.plain_nights import refresh_plainly
+    from benchmarks.parts.plain_nights import refresh_plainly
     from nightrank.flows.operate.export import export
 
     _nights(edits=1)(collection)
@@ -188,7 +188,7 @@ def make_project(folder: Path, case: Case, settings: dict[str, dict[str, TomlVal
         case: The case.
         settings: More sections.
     """
-    from benchmarks.tiny_models import tiny_embedder, tiny_reranker
+    from benchmarks.inputs.tiny_models import tiny_embedder, tiny_reranker
     from tests.support.collection import small_collection
 
     collection = small_collection(folder, embedder="models/embedder", reranker="models/reranker")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from benchmarks.compare_releases import Entry
+    from benchmarks.parts.compare_releases import Entry
     from nightrank.storage.workspace.base import Workspace
 
 
@@ -111,7 +111,7 @@ def differences(folder: Path, undisturbed: Path) -> list[str]:
         folder: Of the trial.
         undisturbed: Of the other.
     """
-    from benchmarks.compare_releases import compare_releases
+    from benchmarks.parts.compare_releases import compare_releases
     from nightrank.flows.settings_file import load_settings
 
     ours, theirs = (load_settings(path / PROJECT / "nightrank.toml").workspace for path in (folder, undisturbed))
@@ -163,7 +163,7 @@ def _shown(one: object, other: object) -> str:
 
 
 def _results(workspace: Workspace) -> dict[str, list[Entry]]:
-    from benchmarks.compare_releases import rankings_of
+    from benchmarks.parts.compare_releases import rankings_of
 
     return rankings_of(workspace)
 

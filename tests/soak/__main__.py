@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.compare_releases import first_difference
+from benchmarks.parts.compare_releases import first_difference
 from tests.soak.editor import Editor
 from tests.soak.readers import FORKS, memory
 from tests.support.prefect_server import free_port, prefect_server
@@ -114,7 +114,7 @@ class Soak:
     """
 
     def __init__(self, root: Path, *, minutes: float, seed: int) -> None:
-        from benchmarks.tiny_models import tiny_embedder, tiny_reranker
+        from benchmarks.inputs.tiny_models import tiny_embedder, tiny_reranker
 
         self._seconds, self._home, self._seen = 60.0 * minutes, root, root / "seen"
         self._seen.mkdir()
@@ -269,7 +269,7 @@ class Soak:
 
     def _of_rebuild(self) -> list[str]:
         """How what is live differs from a build in an empty workspace."""
-        from benchmarks.plain_nights import refresh_plainly
+        from benchmarks.parts.plain_nights import refresh_plainly
 
         collection = self._editor.collection
         collection.settings[""]["workspace"] = "rebuilt"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from benchmarks.settings_files import Value
+    from benchmarks.parts.settings_files import Value
 
 ALWAYS = 1 << 60  # the state in which a text goes that has not gone
 WORDS = (

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from benchmarks.settings_files import Value, in_toml
+from benchmarks.parts.settings_files import Value, in_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

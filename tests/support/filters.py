@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from benchmarks.plain_filters import COMPARE
+from benchmarks.parts.plain_filters import COMPARE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.compare_releases import compare_releases
+from benchmarks.parts.compare_releases import compare_releases
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.manifest import read_manifest

@@ -115,7 +115,7 @@ def main() -> None:
 def _night(order: dict[str, Any], begins: int) -> None:
     code = 1
     try:
-        from benchmarks.plain_nights import refresh_plainly
+        from benchmarks.parts.plain_nights import refresh_plainly
 
         note = _prepare(order)
         os.write(begins, b".")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from benchmarks.compare_releases import first_difference, rankings_of
+from benchmarks.parts.compare_releases import first_difference, rankings_of
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.manifest import digests_of, read_manifest
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from benchmarks.compare_releases import Entry
+    from benchmarks.parts.compare_releases import Entry
     from nightrank.storage.release.manifest import Manifest
 
 

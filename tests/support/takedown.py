@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.operate.retract import take_down
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.release.files import ReleaseFiles

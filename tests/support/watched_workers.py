@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.compare_releases import compare_releases
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.parts.compare_releases import compare_releases
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.collection import Collection
 

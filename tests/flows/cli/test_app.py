@@ -107,7 +107,7 @@ def test_a_night_with_nothing_to_do_loads_no_model_and_nothing_of_theirs(publish
     program = """
 import sys
 from pathlib import Path
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.parts.plain_nights import refresh_plainly
 assert not refresh_plainly(Path("nightrank.toml")).changed
 heavy = ("torch", "transformers", "sentence_transformers", "matplotlib", "numba")
 print(*(name for name in heavy if name in sys.modules))

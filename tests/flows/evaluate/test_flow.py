@@ -12,8 +12,8 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from benchmarks.plain_nights import refresh_plainly
-from benchmarks.tiny_models import tiny_embedder
+from benchmarks.inputs.tiny_models import tiny_embedder
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.evaluate.flow import evaluate
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.release.files import ReleaseFiles

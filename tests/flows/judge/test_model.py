@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.judge.inputs import judged_in
 from nightrank.flows.judge.model import judge_by_model
 from nightrank.flows.settings_file import load_settings

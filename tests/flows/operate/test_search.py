@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.operate.search import differences, search_live
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.errors import InputError

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.plain_nights import refresh_plainly
-from benchmarks.tiny_models import tiny_embedder
+from benchmarks.inputs.tiny_models import tiny_embedder
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.serve.current import Current
 from nightrank.flows.serve.routes.operate import health_of
 from nightrank.storage.errors import MachineError

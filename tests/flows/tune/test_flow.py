@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.settings_file import load_settings
 from nightrank.flows.tune.flow import tune
 from nightrank.flows.tune.write import write_tuned

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.evaluate.token_leg import static_leg

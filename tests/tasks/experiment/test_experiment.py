@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import pytest
 
 import nightrank.tasks.rerank.lazy
-from benchmarks.plain_nights import refresh_plainly
-from benchmarks.tiny_models import tiny_reranker
+from benchmarks.inputs.tiny_models import tiny_reranker
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.errors import InputError, WorkspaceBusy
 from nightrank.storage.files.parquet import read_table

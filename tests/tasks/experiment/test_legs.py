@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 import nightrank.tasks.first_stage
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.release.leg_lists import LEG_LISTS

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.plain_filters import matches
+from benchmarks.parts.plain_filters import matches
 from nightrank.storage.filters.language import canonical, parse_filter
 from nightrank.tasks.filters.compile import allowed_rows, fields_named, refused
 from nightrank.tasks.filters.fields import Fields

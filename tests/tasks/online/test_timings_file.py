@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.tiny_models import tiny_embedder
+from benchmarks.inputs.tiny_models import tiny_embedder
 from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.online import timing as timings
 from nightrank.tasks.online.timing import Conditions, machine

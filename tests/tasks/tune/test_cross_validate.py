@@ -12,7 +12,7 @@ import pytest
 
 import nightrank.tasks.rerank.lazy
 import nightrank.tasks.tune.cross_validate
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.evaluate.inputs import evaluation_context
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.errors import InputError

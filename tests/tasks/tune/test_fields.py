@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from benchmarks.plain_nights import refresh_plainly
+from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.evaluate.inputs import evaluation_context
 from nightrank.flows.settings_file import load_settings
 from nightrank.flows.tune.flow import tune

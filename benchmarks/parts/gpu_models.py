@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.claims import Claim
-from benchmarks.lengths import described
-from benchmarks.model_races import (
+from benchmarks.inputs.lengths import described
+from benchmarks.inputs.model_shapes import PACKAGED, SHAPES, Shape, save_random
+from benchmarks.parts.claims import Claim
+from benchmarks.parts.model_races import (
     cross_encoder_of,
     embed_claim,
     encoding,
@@ -22,9 +23,8 @@ from benchmarks.model_races import (
     sentence_transformer_of,
     text_lengths,
 )
-from benchmarks.model_shapes import PACKAGED, SHAPES, Shape, save_random
-from benchmarks.race import Laps, race
-from benchmarks.time_budget import amount_within
+from benchmarks.parts.race import Laps, race
+from benchmarks.parts.time_budget import amount_within
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.models.files import PACKAGED_EMBEDDER
 from nightrank.tasks.rerank.cross_encoder import Reranker

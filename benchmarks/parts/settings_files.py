@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from benchmarks.tiny_models import tiny_embedder, tiny_reranker
+from benchmarks.inputs.tiny_models import tiny_embedder, tiny_reranker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from benchmarks.claims import Claim, claim_of_rates
-from benchmarks.made_vectors import DIMENSIONS, vector_blocks
-from benchmarks.race import Laps, race
-from benchmarks.time_budget import amount_within
+from benchmarks.inputs.made_vectors import DIMENSIONS, vector_blocks
+from benchmarks.parts.claims import Claim, claim_of_rates
+from benchmarks.parts.race import Laps, race
+from benchmarks.parts.time_budget import amount_within
 from nightrank.tasks.dense.device import DeviceScan
 from nightrank.tasks.dense.products import tensor_cores
 from nightrank.tasks.dense.retrieve import retrieve_dense

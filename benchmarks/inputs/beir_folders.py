@@ -16,12 +16,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.settings_files import LOOSE_GATES, write_settings_file
+from benchmarks.parts.settings_files import LOOSE_GATES, write_settings_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from benchmarks.settings_files import Value
+    from benchmarks.parts.settings_files import Value
     from nightrank.flows.night.summary import Summary
 
 

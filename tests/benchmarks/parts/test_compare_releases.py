@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.compare_releases import Agreement, Scored, agreement, compare_releases
-from benchmarks.plain_nights import refresh_plainly
-from benchmarks.rebuild import from_memos, from_nothing
+from benchmarks.parts.compare_releases import Agreement, Scored, agreement, compare_releases
+from benchmarks.parts.plain_nights import refresh_plainly
+from benchmarks.parts.rebuild import from_memos, from_nothing
 from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.workspace.folder import FolderWorkspace
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.claims import claim_of_rates
-from benchmarks.lengths import operations
+from benchmarks.inputs.lengths import operations
+from benchmarks.parts.claims import claim_of_rates
 from nightrank.tasks.rerank.compare import agreement
 from nightrank.tasks.rerank.cross_encoder import load_cross_encoder
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchmarks.claims import Claim
-    from benchmarks.race import Laps
+    from benchmarks.parts.claims import Claim
+    from benchmarks.parts.race import Laps
     from nightrank.tasks.embed.encoder import EmbedderPlan
     from nightrank.tasks.rerank.plan import RerankerPlan
 

@@ -27,7 +27,7 @@ def packaged_embedder() -> Path:
 
 def packaged_reranker(folder: Path) -> Path:
     """Save the packaged reranker as a plain folder of weights, with the tokenizer that it has."""
-    from benchmarks.tiny_models import tiny_reranker
+    from benchmarks.inputs.tiny_models import tiny_reranker
     from nightrank.tasks.rerank.find import PRETRAINED
     from nightrank.tasks.rerank.packaged import load_reranker, network_of
 

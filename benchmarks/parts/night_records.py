@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.compare_releases import Comparison
+from benchmarks.parts.compare_releases import Comparison
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from benchmarks.rebuild import Rebuilt
-    from benchmarks.settings_files import Value
+    from benchmarks.parts.rebuild import Rebuilt
+    from benchmarks.parts.settings_files import Value
     from nightrank.flows.night.summary import Summary
 
 # Columns of the table of seconds, and the stages that each sums; whatever else a run does is "rest".

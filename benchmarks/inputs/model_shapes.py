@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from benchmarks.tiny_models import copy_tokenizer
+from benchmarks.inputs.tiny_models import copy_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path

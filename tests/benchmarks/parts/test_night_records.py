@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.compare_releases import Comparison
-from benchmarks.night_records import NightLog, NightRecord, record_of
 from benchmarks.nights import verdicts_of
-from benchmarks.plain_nights import refresh_plainly
-from benchmarks.rebuild import Rebuilt
+from benchmarks.parts.compare_releases import Comparison
+from benchmarks.parts.night_records import NightLog, NightRecord, record_of
+from benchmarks.parts.plain_nights import refresh_plainly
+from benchmarks.parts.rebuild import Rebuilt
 
 if TYPE_CHECKING:
     from pathlib import Path

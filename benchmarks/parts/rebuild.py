@@ -11,16 +11,16 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.compare_releases import Comparison, compare_releases
-from benchmarks.plain_nights import refresh_plainly
-from benchmarks.settings_files import write_settings_file
+from benchmarks.parts.compare_releases import Comparison, compare_releases
+from benchmarks.parts.plain_nights import refresh_plainly
+from benchmarks.parts.settings_files import write_settings_file
 from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from benchmarks.settings_files import Value
+    from benchmarks.parts.settings_files import Value
     from nightrank.storage.workspace.base import Workspace
 
 SEPARATE = "rebuilt"

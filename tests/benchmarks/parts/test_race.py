@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.race import Laps, race
+from benchmarks.parts.race import Laps, race
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ def test_no_garbage_is_collected_within_a_lap_and_collection_is_on_again_after_i
 @pytest.mark.long
 def test_laps_are_in_the_order_of_the_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.accumulate([0.0, 1.0, 10.0, 3.0, 10.0, 2.0])  # laps of 1, 3 and 2 seconds
-    monkeypatch.setattr("benchmarks.race.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("benchmarks.parts.race.time.perf_counter", lambda: next(clock))
 
     [laps] = race({"one": lambda: None}, rounds=3).values()
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import machine
+from benchmarks.parts import machine
 
 
 @pytest.mark.long

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.claims import Claim, benchmark_parser, cells_of, claim_of_rates, main_of
-from benchmarks.race import Laps
+from benchmarks.parts.claims import Claim, benchmark_parser, cells_of, claim_of_rates, main_of
+from benchmarks.parts.race import Laps
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from benchmarks.plain_filters import matches
+from benchmarks.parts.plain_filters import matches
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.filters.queries import by_text
 from nightrank.storage.lance.table import vectors_of

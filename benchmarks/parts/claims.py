@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import machine
+from benchmarks.parts.machine import machine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.race import Laps
+    from benchmarks.parts.race import Laps
 
 
 COLUMNS = ("claim", "peer", "ours", "theirs", "unit", "ratio", "target", "of the limit", "spread", "equal", "")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from benchmarks.claims import Claim
+    from benchmarks.parts.claims import Claim
 
 
 @dataclass(frozen=True, slots=True)
