@@ -56,8 +56,9 @@ class PatientRunner(Runner):
 
         async def poll_patiently() -> None:
             try:
-                await self._look(client)
+                answered = await self._look(client)
                 await poll()
+                self._outage.ends(answered)  # and not before: what answers a look may still fail at the rest
             except Exception as error:  # whatever answers in the server's place, what is at work goes on
                 self._outage.begins(error)
 
@@ -83,15 +84,14 @@ class PatientRunner(Runner):
         await self._looking.aclose()
         await super().__aexit__(*raised)
 
-    async def _look(self, client: PrefectClient) -> None:
-        """See that the server is there, and look after what it must know."""
+    async def _look(self, client: PrefectClient) -> datetime:
+        """See that the server is there, and look after what it must know; when it answered."""
         await require_answer(client)
-        since = self._outage.since or self._outage.answered
-        was_away = self._outage.since is not None
-        at_work = frozenset(self._scheduled_run_poller._submitting_flow_run_ids)
-        self._outage.ends(datetime.now(UTC))
-        try:
-            await self._upkeep.look(client, since=since, was_away=was_away, at_work=at_work)
-        except Exception:  # it went away again before all of it was looked after
-            self._outage.answered = since
-            raise
+        answered = datetime.now(UTC)
+        await self._upkeep.look(
+            client,
+            since=self._outage.since or self._outage.answered,
+            was_away=self._outage.since is not None,
+            at_work=frozenset(self._scheduled_run_poller._submitting_flow_run_ids),
+        )
+        return answered

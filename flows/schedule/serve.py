@@ -11,6 +11,7 @@ import signal
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
 from typing import TYPE_CHECKING
 
 from nightrank.flows.engine.api import has_prefect, require_prefect
@@ -80,24 +81,30 @@ def serve(
 
 @dataclass(slots=True)
 class Waits:
-    """How long is waited before the server is asked again: a second, and twice as long each time, up to a minute."""
+    """How long is waited before the server is asked again: a second, and twice as long each time, up to a minute.
+
+    What fails again within a minute of being served is one more failure in a row.
+    """
 
     is_served: bool = False
     failures: int = 0
+    since: float = inf  # of being served, by the monotonic clock
 
     def tell(self, error: Exception) -> None:
         """Say once why it is asked again."""
+        if time.monotonic() - self.since > LONGEST_WAIT:
+            self.failures = 0
         if not self.failures:
             note(f"Prefect's server is busy or away: {in_brief(error)}. It is asked again until it takes the flows.")
 
     def next_seconds(self) -> float:
         """After one more failure."""
-        self.failures += 1
-        return min(LONGEST_WAIT, 2.0 ** (self.failures - 1))
+        self.failures, self.since = self.failures + 1, inf
+        return min(LONGEST_WAIT, 2.0 ** min(self.failures - 1, 30))
 
     def served(self) -> None:
         """The server knows of all flows."""
-        self.is_served, self.failures = True, 0
+        self.is_served, self.since = True, time.monotonic()
 
 
 def _serve_once(

@@ -64,6 +64,7 @@ class Upkeep:
         self._served, self._deployments, self._ids = served, deployments, [*ids]
         self._register, self._tell = register, tell
         self._missed: datetime | None = None  # the first start that nobody made
+        self._counted: datetime | None = None  # up to when starts were counted
         self._is_unclear = False  # whether runs may have ended while nobody could be told
 
     async def look(self, client: PrefectClient, *, since: datetime, was_away: bool, at_work: Collection[UUID]) -> None:
@@ -84,7 +85,9 @@ class Upkeep:
             await self._count_missed(client, since=since, now=datetime.now(UTC))
         if self._is_unclear:
             await self._mark_dead(at_work)
-        if self._missed is not None and not await asyncio.to_thread(_is_busy, self._served[0]):
+        if self._missed is not None and not (
+            await self._is_paused(client) or await asyncio.to_thread(_is_busy, self._served[0])
+        ):
             await self._begin(client, MISSED, key=self._missed.isoformat())
             self._missed = None
         await self._begin_again(client, now=datetime.now(UTC))
@@ -104,27 +107,32 @@ class Upkeep:
 
     async def _count_missed(self, client: PrefectClient, *, since: datetime, now: datetime) -> None:
         """Tell which refreshes were due; where the server has none of them, one is to be begun."""
-        deployment = await client.read_deployment(self._ids[0])
-        if deployment.paused or not any(schedule.active for schedule in deployment.schedules):
-            return
+        since = max(since, self._counted or since)
         starts = await planned(self._served[0], since=since, until=now)
-        if not starts:
+        if not starts or await self._is_paused(client):
             return
         expected = FlowRunFilterExpectedStartTime(after_=starts[0], before_=now)
         runs = await client.read_flow_runs(
             deployment_filter=self._night,
             flow_run_filter=FlowRunFilter(expected_start_time=expected),
         )
-        if any(run.start_time is not None for run in runs):
-            return  # it was begun just before
-        if not runs:
-            self._missed = starts[0]
+        self._counted = now
+        # What was begun just before does not make up for what was due after it.
+        begun = [run.start_time for run in runs if run.start_time is not None]
+        starts = [start for start in starts if start > max(begun, default=since)]
+        if not starts:
+            return
+        if len(begun) == len(runs):  # none waits
+            self._missed = self._missed or starts[0]
         when = at_utc(starts[0]) if len(starts) == 1 else f"{at_utc(starts[0])} to {at_utc(starts[-1])}"
         self._tell(f"Refreshes that were due meanwhile: {len(starts)} ({when}). One refresh makes up for them.")
 
     async def _mark_dead(self, at_work: Collection[UUID]) -> None:
         """Mark runs that ended meanwhile and could tell nobody, once none is at work; a refresh is made up for them."""
-        configuration = await asyncio.to_thread(load_settings, self._served[0].settings_file)
+        try:
+            configuration = await asyncio.to_thread(load_settings, self._served[0].settings_file)
+        except NightrankError:  # which the next refresh tells
+            return
         now, name = datetime.now(UTC), self._served[0].name
         marked = await asyncio.to_thread(
             mark_dead_runs, configuration, deployment=name, now=now, alive=at_work, why=UNHEARD
@@ -144,8 +152,14 @@ class Upkeep:
             limit=RUNS_LOOKED_AT,
         )
         due = due_again([ran(run) for run in runs])
-        if due is not None and due <= now:
+        if due is not None and due <= now and not await self._is_paused(client):
             await self._begin(client, AGAIN, key=str(runs[0].id))
+
+    async def _is_paused(self, client: PrefectClient) -> bool:
+        """Whether somebody paused the night, or all of its schedules."""
+        deployment = await client.read_deployment(self._ids[0])
+        schedules = deployment.schedules
+        return deployment.paused or (bool(schedules) and not any(schedule.active for schedule in schedules))
 
     async def _begin(self, client: PrefectClient, tag: str, *, key: str) -> None:
         """Begin a refresh; the same key begins none twice, among all deployments of the flow that the server has."""

@@ -102,15 +102,16 @@ def connect_for_reading(path: Path, *, patience_seconds: float = 60.0) -> duckdb
 
 
 def _connect(path: Path, *, read_only: bool, held: str, who: str, patience_seconds: float) -> duckdb.DuckDBPyConnection:
-    deadline = time.monotonic() + patience_seconds
+    deadline, is_made_anew = time.monotonic() + patience_seconds, False
     while True:
         try:
             return connect(path, read_only=read_only)
         except duckdb.IOException as error:
             if "lock" not in str(error):
-                if read_only or not is_unmade(path):
+                if read_only or is_made_anew or not is_unmade(path):
                     raise
                 path.unlink()  # nobody has it open, or it would be locked
+                is_made_anew = True  # once: what cuts it off again, as a full disk does, stays
                 continue
             if time.monotonic() >= deadline:
                 message = f"Another process has been {held} {path} for {patience_seconds:g} seconds."

@@ -55,7 +55,8 @@ def error_of(
     ['4.59e-05', '2.14e-03']
     """
     most = query_length * text_length * (1.0 + dimensions * 2.0 * UNIT)
-    if isfinite(most) and most > LARGEST / 4.0:
+    # Factors may be rounded to fewer bits, and so leave it as well.
+    if isfinite(most) and max(most, query_length, text_length) > LARGEST / 4.0:
         return np.float32(np.inf)
     lost = SMALLEST * (sqrt(dimensions) * (query_length + text_length) + 2.0 * dimensions)
     return np.float32(RELATIVE[arithmetic](dimensions) * most + lost)

@@ -70,6 +70,8 @@ class DeviceProducts:
         self._copies = torch.cuda.Stream(self._device) if self._is_cuda else None  # type: ignore[no-untyped-call]
         free = free_bytes(self._device)
         self._scores = SCORES_ELSEWHERE if free is None else min(MOST_SCORES, free // 2 // BYTES_A_SCORE)
+        if free is not None and self._scores < LEAST_SCORES:  # query by query it would take longer than the processor
+            raise RuntimeError(f"{device} is out of memory: {free} bytes of it are free.")
         self._queries = queries
         held = len(queries) if free is None else free // 4 // (4 * max(1, queries.shape[1]))
         self._held = self._sent(queries[:held])

@@ -187,7 +187,9 @@ def fast_tokenizer(tokenizer: Any) -> Tokenizer:  # noqa: ANN401 (transformers l
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None or tokenizer.truncation_side != "right":
         raise ValueError("Only fast tokenizers that cut at the end are known.")
-    return Tokenizer.from_str(backend.to_str())
+    made: Tokenizer = Tokenizer.from_str(backend.to_str())
+    made.encode_special_tokens = tokenizer.split_special_tokens  # which its file does not hold
+    return made
 
 
 def cut_longest_first(

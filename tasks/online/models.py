@@ -87,5 +87,5 @@ def _is(held: _Planned | None, plan: _Plan) -> bool:
 
 def _require(plan: _Plan | None, made_with: str, *, name: str) -> None:
     if plan is not None and plan.fingerprint != made_with:
-        message = f"The model {name} is not as it was when the release was made, or runs in another precision."
+        message = f"The model {name} is not as it was when the release was made, or in another precision or prompt."
         raise InputError(message, remedy="Restore it, or run `nightrank refresh` with the model that there is.")

@@ -23,7 +23,7 @@ from nightrank.storage.release.documents import documents_digest
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.results.near import copy_near_tables
 from nightrank.tasks.bm25.analyser import Analyser
-from nightrank.tasks.rank.grams import GRAM_BITS
+from nightrank.tasks.rank.candidate_grams import of_this_version
 from nightrank.tasks.rank.order import Weighing, entries_of, rank_candidates
 from nightrank.tasks.rank.order_file import order_of_release
 from nightrank.tasks.snippets.answers import write_answers
@@ -155,7 +155,7 @@ def _forget_items(files: ReleaseFiles, made: ReleaseFiles, ids: pa.Array) -> Non
         return
     items = files.known_items.read(["item", "query_key", "document_id"])
     items = items.filter(pc.is_in(items.column("document_id"), value_set=ids))
-    candidates, evaluation = made.known_candidates.read(), made.known_evaluation.read()
+    candidates, evaluation = of_this_version(made.known_candidates.read()), made.known_evaluation.read()
     for file, table, name, of in (
         (made.known_candidates, candidates, "query_key", items.column("query_key")),
         (made.known_evaluation, evaluation, "query_id", items.column("item")),
@@ -188,7 +188,7 @@ def _candidates(
     release: StoredRelease, ids: pa.Array, is_gone: NDArray[np.bool_], asked: pa.Array
 ) -> tuple[pa.Table, LogMeans]:
     """The candidates that are left, in the final order that they give, and what lists say in the mean then."""
-    candidates = release.files.candidates.read()
+    candidates = of_this_version(release.files.candidates.read())
     left = candidates.filter(pc.invert(pc.is_in(candidates.column("document_id"), value_set=ids)))
     left = left.filter(pc.invert(pc.is_in(left.column("query_key"), value_set=asked)))
     named = left.column("query_key").combine_chunks().dictionary_encode()
@@ -198,7 +198,6 @@ def _candidates(
     numbers = queries.take(pa.array(order)).to_numpy(zero_copy_only=False)
     numbered = np.cumsum(~is_gone, dtype=np.int32) - 1
     columns = {name: left.column(name) for name in left.schema.names}
-    columns.setdefault("grams", pa.nulls(left.num_rows, GRAM_BITS))  # older releases have none
     columns["chunk_number"] = pa.array(numbered[left.column("chunk_number").to_numpy()], pa.int32())
     for name in [name for name in left.schema.names if name.endswith("_rank")]:
         columns[name] = _closed_up(numbers, left.column(name))

@@ -27,7 +27,7 @@ from nightrank.tasks.train.commit import Measured
 from nightrank.tasks.train.reranker.base import base_files, base_name, load_base
 from nightrank.tasks.train.reranker.groups import GroupSampler, MinedSource
 from nightrank.tasks.train.reranker.learn import train
-from nightrank.tasks.train.reranker.teacher import ask_teacher
+from nightrank.tasks.train.reranker.teacher import ask_teacher, teacher_settings
 from nightrank.tasks.train.reranker.validate import WEIGHTS, by_weight, evaluate_reranker, fold_weights, mean_ndcg
 from nightrank.tasks.train.sets import read_training_set, write_training_set
 from nightrank.tasks.train.split import validation_and_test
@@ -121,9 +121,7 @@ def teach(job: TrainingJob, training: RerankerTraining) -> TeacherScored:
         whole = read_training_set(job.folder)
         drawn = np.random.default_rng(training.seed).permutation(len(whole.mined))
         drawn = np.sort(drawn[: training.planned(len(whole.mined)) * training.queries])
-        settings = job.settings.reranker.model_copy(
-            update={"model": training.teacher, "revision": None, "sha256": None, "max_tokens": None}
-        )
+        settings = teacher_settings(job.settings.reranker, training.teacher)
         if training.teacher == NO_RERANKER:
             raise InputError("There is no teacher 'none'.", remedy="Name a reranker, or leave --teacher out.")
         plan = plan_local(settings, job.settings.execution, base=job.base)

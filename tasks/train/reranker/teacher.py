@@ -28,10 +28,17 @@ if TYPE_CHECKING:
 
     from nightrank.tasks.rerank.plan import RerankerPlan
     from nightrank.tasks.settings.operation import ExecutionSettings
+    from nightrank.tasks.settings.ranking import RerankerSettings
     from nightrank.tasks.train.sources import MinedQuery, Passage
 
 FOLDER = "teachers"
 COMMIT_PAIRS = 1024
+
+
+def teacher_settings(settings: RerankerSettings, teacher: str) -> RerankerSettings:
+    """Those of a teacher: what they say of the reranker's own files, of its length and its prompt, is not of it."""
+    own = {"revision": None, "sha256": None, "max_tokens": None, "prompt": None}
+    return settings.model_copy(update={"model": teacher, **own})
 
 
 def ask_teacher(

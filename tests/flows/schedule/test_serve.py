@@ -72,14 +72,35 @@ def test_a_server_that_is_busy_as_flows_are_registered_is_asked_again(
 
 
 def test_once_it_serves_no_failure_of_the_server_ends_it(
-    slept: list[float], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    slept: list[float], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     errors = [RuntimeError("Service exceeded error threshold.")] * 3
     monkeypatch.setattr(module, "_serve_once", Busy(*errors, after_ready=True))
 
     serve([served_of(tmp_path / "nightrank.toml")], on_ready=lambda _: None)
 
-    assert slept == [1.0, 1.0, 1.0]
+    assert slept == [1.0, 2.0, 4.0]
+    assert capsys.readouterr().err.count("Service exceeded error threshold") == 1
+
+
+def test_a_failure_after_a_while_of_serving_is_a_new_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now, waits, found = 0.0, module.Waits(), []
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    for served_seconds in (1.0, 5.0, 3600.0, 2.0):
+        waits.served()
+        now += served_seconds
+        waits.tell(RuntimeError("it fell"))
+        found.append(waits.next_seconds())
+
+    assert found == [1.0, 2.0, 1.0, 2.0]
+    assert capsys.readouterr().err.count("it fell") == 2
+
+
+def test_a_server_that_is_away_for_weeks_is_asked_each_minute() -> None:
+    waits = module.Waits()
+    assert [waits.next_seconds() for _ in range(5000)][-1] == module.LONGEST_WAIT
 
 
 def test_what_does_not_pass_ends_it_as_it_begins(

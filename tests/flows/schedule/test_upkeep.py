@@ -130,6 +130,38 @@ def test_a_run_that_the_server_still_has_is_the_one_that_makes_up(schedule: Sche
     assert late in {run.id for run in schedule.runs()}
 
 
+def test_a_run_that_was_begun_just_before_makes_up_for_nothing_that_was_due_later(schedule: Schedule) -> None:
+    schedule.has_run(Running(), Completed())
+    begun = datetime.now(UTC)
+
+    async def count() -> None:
+        async with get_client() as client:
+            for _ in range(2):  # the server went away again before all was looked after
+                await schedule.upkeep._count_missed(
+                    client, since=begun - timedelta(minutes=3), now=begun + timedelta(minutes=5)
+                )
+
+    with get_client(sync_client=True) as client:
+        for run in schedule.runs():  # but for that one, the server has none
+            if run.start_time is None:
+                client.delete_flow_run(run.id)
+    asyncio.run(count())
+    schedule.look()
+
+    [due] = schedule.told
+    assert due.startswith("Refreshes that were due meanwhile: 5 (")
+    assert len(schedule.runs(MISSED)) == 1
+
+
+def test_settings_that_cannot_be_read_keep_no_refresh_from_being_begun(schedule: Schedule) -> None:
+    schedule.forget()
+    schedule.night.settings_file.write_text("[")
+
+    schedule.look(away_seconds=300.0)
+
+    assert len(schedule.runs(MISSED)) == 1  # which tells what is wrong
+
+
 def test_while_a_run_holds_the_workspace_nothing_is_made_up(schedule: Schedule) -> None:
     schedule.forget()
     with load_settings(schedule.night.settings_file).workspace.writing(now=datetime.now(UTC)):
@@ -177,6 +209,25 @@ def test_a_refresh_that_failed_for_the_machines_sake_is_begun_again_once_after_a
             client.set_flow_run_state(begun[0].id, Completed(), force=True)
         schedule.look()
         assert len(schedule.runs()) == 2
+
+
+def test_nothing_is_begun_again_while_the_schedule_is_paused(
+    prefect_api: str, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = Schedule(collection)
+    schedule.has_run(Running())  # which dies
+    schedule.has_run(Running(), Failed(), tags=(MACHINE_FAILED,))
+    monkeypatch.setattr("nightrank.flows.schedule.again.FIRST_WAIT", -FIRST_WAIT)
+    with get_client(sync_client=True) as client:
+        client.pause_deployment(schedule.ids[0])
+
+    schedule.look(away_seconds=300.0)
+    assert [*schedule.runs(AGAIN), *schedule.runs(MISSED)] == []
+
+    with get_client(sync_client=True) as client:
+        client.resume_deployment(schedule.ids[0])
+    schedule.look()
+    assert [len(schedule.runs(tag)) for tag in (MISSED, AGAIN)] == [1, 1]
 
 
 def test_planned_starts_are_those_of_the_cron_in_its_time_zone(collection: Collection) -> None:

@@ -138,3 +138,17 @@ def test_a_file_whose_making_was_cut_off_is_made_anew_and_one_that_was_cut_later
     with pytest.raises(duckdb.Error), closing(connect_for_writing(path)) as memo:
         memo.execute("SELECT sum(row) FROM rows").fetchall()
     assert path.stat().st_size == len(whole) // 2
+
+
+def test_a_file_whose_making_is_cut_off_each_time_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[Path] = []
+
+    def full(path: Path, **_: object) -> None:
+        assert len(tries) < 5, "it is tried for ever"
+        tries.append(path)
+        path.write_bytes(b"")
+        raise duckdb.IOException("Could not write file: No space left on device")
+
+    monkeypatch.setattr("nightrank.storage.files.database.connect", full)
+    with pytest.raises(duckdb.IOException, match="No space left"):
+        connect_for_writing(tmp_path / "memo.duckdb")

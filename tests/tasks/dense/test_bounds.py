@@ -45,7 +45,7 @@ def test_no_product_lies_further_off_than_is_said(
     assert bound == np.inf or abs(Fraction(float(total)) - exactly(left, right)) <= Fraction(float(bound))
 
 
-@pytest.mark.parametrize(("left", "right"), [(1e20, 1e20), (np.inf, 1.0), (3.4e38, 1.0)])
+@pytest.mark.parametrize(("left", "right"), [(1e20, 1e20), (np.inf, 1.0), (3.4e38, 1.0), (3.4e38, 1e-9)])
 def test_where_sums_may_overflow_nothing_is_ruled_out(left: float, right: float) -> None:
     assert error_of(8, left, right) == error_of(8, left, right, "device") == np.inf
 

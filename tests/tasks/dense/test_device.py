@@ -208,6 +208,17 @@ def test_a_device_that_is_full_is_left_alone(
     assert len(caplog.records) == 1
 
 
+def test_a_device_with_next_to_nothing_free_is_left_alone(
+    at_once: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    at_once.setattr(products, "free_bytes", lambda _: 1_000_000)
+    at_once.setattr(products.DeviceProducts, "reaching", None)  # no query goes there by itself
+    vectors, texts = np.eye(5, dtype=np.float32), texts_of([*range(5)])
+    found = retrieve_dense(vectors, blocks_of(vectors, texts, [2]), texts, depth=1, device="cpu")
+    assert found["chunk_number"].to_pylist() == [*range(5)]
+    assert len(caplog.records) == 1
+
+
 @pytest.mark.parametrize("name", ["__init__", "send", "reaching"])
 def test_another_fault_of_a_device_is_raised(at_once: pytest.MonkeyPatch, name: str) -> None:
     def broken(*_: object) -> None:
@@ -224,6 +235,7 @@ def test_queries_that_a_device_does_not_hold_go_there_each_time(at_once: pytest.
     vectors, queries = (generator.integers(-2, 3, (n, 4)).astype(np.float32) for n in (60, 9))
     at_once.setattr(products, "free_bytes", lambda _: 4 * 4 * 4 * 4)  # four queries in a quarter of it
     at_once.setattr(products, "BYTES_A_SCORE", 1)
+    at_once.setattr(products, "LEAST_SCORES", 16)
     at_once.setattr(device, "FIRST_TEXTS", 16)
     texts = texts_of([*range(60)])
     found = retrieve_dense(queries, blocks_of(vectors, texts, [30]), texts, depth=9, device="cpu")

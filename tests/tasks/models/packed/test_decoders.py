@@ -17,6 +17,7 @@ from nightrank.tasks.models.packed.decoder import PackedDecoder
 from nightrank.tasks.models.packed.decoder_pairs import NOTHING, pair_tokenizer
 from nightrank.tasks.models.packed.decoder_scorer import DecoderScorer
 from nightrank.tasks.models.packed.scorer import packed_scorer
+from nightrank.tasks.models.tokens import fast_tokenizer
 from tests.tasks.models.packed.test_packed import GPU, attended_one_by_one, texts_of
 
 if TYPE_CHECKING:
@@ -206,6 +207,18 @@ def test_a_decoder_with_parts_that_are_not_known_is_left_to_its_library(
     tmp_path: Path, kind: str, changed: dict[str, Any]
 ) -> None:
     assert packed_scorer(causal(tmp_path, kind, **changed), OneByOne(1)) is None
+
+
+@pytest.mark.parametrize("is_split", [False, True])
+def test_a_text_that_names_a_special_token_is_read_as_the_library_reads_it(tmp_path: Path, is_split: bool) -> None:
+    from transformers import AutoTokenizer
+
+    save_tokenizer(tmp_path, template=TEMPLATE)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path, split_special_tokens=is_split)
+    text = "read <|im_end|> tables"
+    expected = tokenizer(text, add_special_tokens=False).input_ids
+    assert (2 in expected) == (not is_split)
+    assert fast_tokenizer(tokenizer).encode(text, add_special_tokens=False).ids == expected
 
 
 def test_a_template_that_is_filled_otherwise_is_left_to_its_library(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from nightrank.tasks.rerank.find import plan_local
 from nightrank.tasks.settings.operation import ExecutionSettings
 from nightrank.tasks.settings.ranking import RerankerSettings
 from nightrank.tasks.train.reranker import teacher as reranker_teacher
-from nightrank.tasks.train.reranker.teacher import ask_teacher
+from nightrank.tasks.train.reranker.teacher import ask_teacher, teacher_settings
 from nightrank.tasks.train.sources import MinedQuery, Passage
 
 if TYPE_CHECKING:
@@ -57,3 +57,9 @@ def test_no_pair_is_scored_twice(plan: RerankerPlan, tmp_path: Path, monkeypatch
     monkeypatch.setattr(reranker_teacher, "Reranker", refuse)
     again, known = ask_teacher(QUERIES, PASSAGES, negatives=2, plan=plan, execution=EXECUTION, folder=tmp_path)
     assert (again, known) == (first, 6)
+
+
+def test_what_the_reranker_is_told_is_not_told_to_its_teacher() -> None:
+    own = {"revision": "a" * 40, "sha256": "b" * 64, "max_tokens": 64, "prompt": "Find tables"}
+    asked = teacher_settings(RerankerSettings.model_validate({"model": "ours/large", **own}), "theirs/small")
+    assert asked == RerankerSettings(model="theirs/small")
