@@ -30,7 +30,7 @@ from nightrank.tasks.snippets.answers import write_answers
 from nightrank.tasks.takedown.queries import queries_of_erased
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -126,9 +126,11 @@ def _copy(path: Path, target: Path, *, ids: pa.Array, gone: pa.Array, asked: pa.
         return
     with pq.ParquetFile(path) as file:
         table = file.read()
-    for name, values in (("document_id", ids), ("chunk_hash", gone), ("key", gone), ("query_key", asked)):
+    for name, values in (("document_id", ids), ("chunk_hash", gone), ("query_key", asked)):
         if name in table.schema.names and values is not None:
             table = table.filter(pc.invert(pc.is_in(table.column(name), value_set=values)))
+    if "key" in table.schema.names:  # of a chunk, a query, or a query and a chunk
+        table = table.filter(pc.invert(_names_any(table.column("key"), gone if asked is None else [*gone, *asked])))
     for name, beside in _LISTS.items():
         if {name, beside} <= {*table.schema.names}:
             table = _without_in_lists(table, name, beside, gone if name == "chunk_hashes" else ids)
@@ -136,6 +138,15 @@ def _copy(path: Path, target: Path, *, ids: pa.Array, gone: pa.Array, asked: pa.
         if name in table.schema.names:
             table = _blanked(table, name, ids.to_pylist())
     write_table(target, table)
+
+
+def _names_any(keys: pa.ChunkedArray, values: Iterable[pa.Scalar]) -> pa.Array:
+    """Which of some keys, (n,), have one of some values among their words."""
+    wanted = pa.array([value.as_py() for value in values], pa.string())
+    words = pc.split_pattern(keys, " ").combine_chunks()
+    found = np.zeros(len(keys), dtype=np.bool_)
+    found[pc.list_parent_indices(words).filter(pc.is_in(words.flatten(), value_set=wanted)).to_numpy()] = True
+    return pa.array(found)
 
 
 def _forget_items(files: ReleaseFiles, made: ReleaseFiles, ids: pa.Array) -> None:
