@@ -61,6 +61,22 @@ def without(text: str, characters: set[str], *, instead: str = "") -> str:
     return text
 
 
+def is_whole(text: str) -> bool:
+    r"""Whether a text holds characters alone, and no half of one.
+
+    Halves of surrogate pairs are what JSON and UTF-16 leave that were cut in the middle, and what stands in a command's
+    arguments for bytes that are no UTF-8.
+
+    >>> is_whole("\U0001f41d"), is_whole("\ud83d")
+    (True, False)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def folded(text: str) -> str:
     """The form in which texts are compared: visible characters, Unicode NFKC, case folded, no dot more than one.
 

@@ -45,7 +45,9 @@ def search(
     json_: Json = False,
 ) -> int:
     """Show the results of a query: those that the release holds, or computed now where it holds none."""
+    from nightrank.storage.characters import is_whole
     from nightrank.storage.keys import normalise_query
+    from nightrank.tasks.settings.ranking import NOT_HOSTED
 
     if cached and (live or near):
         message = "--cached shows what the release holds, and nothing else."
@@ -54,9 +56,13 @@ def search(
     if not normalise_query(query):
         message = f"The query {query!r} is empty."
         raise InputError(message, remedy="Give some words to look for.")
+    if not is_whole(query):
+        message = f"The query {query!r} holds what is no character."
+        raise InputError(message, remedy="Type it in UTF-8, with whole characters.")
     _, configuration = settings_of(config)
     found = None if live else _held(configuration, query, filter_, near=near)
-    if found is None and not cached and (live or configuration.settings.reranker.hosted.url is None):
+    pays = configuration.settings.reranker.hosted.api != NOT_HOSTED
+    if found is None and not cached and (live or not pays):
         from nightrank.flows.operate.search import live_warnings, search_live
 
         for warning in live_warnings(configuration):
@@ -66,8 +72,8 @@ def search(
         asked = repr(query) if filter_ is None else f"{query!r} with this filter"
         message = f"The release holds no results for {asked}"
         message += ", nor for a query that says the same." if near else "."
-        pays = "" if cached else ", and ask the hosted reranker"
-        raise InputError(message, remedy=f"Use --live to compute them now{pays}, or add the query to the log.")
+        asks = ", and ask the hosted reranker" if pays else ""
+        raise InputError(message, remedy=f"Use --live to compute them now{asks}, or add the query to the log.")
     if json_:
         import json
         from dataclasses import asdict

@@ -19,7 +19,7 @@ from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.legs.texts import Texts
 from nightrank.tasks.near.pool_search import PoolSearch
-from nightrank.tasks.online.search import LiveSearch
+from nightrank.tasks.online.search import LiveSearch, require_own_leg
 from nightrank.tasks.rank.order import Weighing
 from nightrank.tasks.rank.order_file import learned_order
 from nightrank.tasks.release import StoredRelease
@@ -55,7 +55,8 @@ def search_live(configuration: Configuration, query: str, *, filter_by: JsonValu
         filter_by: Its filter, as ``storage.filters.language`` has it.
 
     Raises:
-        InputError: Nothing is published, the settings have changed since, or the filter cannot be applied.
+        InputError: Nothing is published, the settings have changed since, no leg is our own, or the filter cannot
+            be applied.
         WorkspaceBusy: The sparse leg is on, and a refresh has been writing its vectors for a minute.
     """
     condition = condition_of(filter_by)
@@ -143,6 +144,7 @@ class _Opened(NamedTuple):
 
 @contextmanager
 def _opened(configuration: Configuration, settings: Settings, *, with_reranker: bool = True) -> Iterator[_Opened]:
+    require_own_leg(settings)
     base, workspace = configuration.base, configuration.workspace
     release_id, listed = seen_by_readers(workspace)
     manifest, retracted = read_manifest(workspace, release_id), listed.documents.keys()

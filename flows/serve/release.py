@@ -18,6 +18,7 @@ from nightrank.tasks.near.pool_search import PoolSearch
 from nightrank.tasks.online.facets import facets_of
 from nightrank.tasks.online.models import models_of
 from nightrank.tasks.online.release import OnlineRelease, held_collection
+from nightrank.tasks.online.search import require_own_leg
 from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.takedown.chunks import still_there
 
@@ -161,6 +162,7 @@ def _online(stored: StoredRelease, configuration: Configuration, *, loaded: Onli
     settings, base = as_made(stored.settings, configuration), configuration.base
     models, why = None, ""
     try:
+        require_own_leg(settings)
         models = models_of(settings, stored.manifest.inputs, base=base, loaded=loaded)
     except InputError as error:
         why = str(error)

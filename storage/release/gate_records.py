@@ -51,7 +51,7 @@ PAST_RANKINGS = pa.schema(
 PROFILE = pa.schema(
     [
         pa.field("signal", pa.string(), nullable=False),  # one of nightrank.tasks.gates.profile.Signal
-        pa.field("key", pa.string(), nullable=False),  # of the chunk or query; empty where it is of all
+        pa.field("key", pa.string(), nullable=False),  # of chunk, query, or "query chunk"; empty: of all
         pa.field("depends_on", pa.string(), nullable=False),  # values are compared where this is equal
         pa.field("value", pa.float64(), nullable=False),
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import pyarrow as pa
 
+from nightrank.storage.errors import InputError
 from nightrank.storage.keys import query_key
 from nightrank.storage.serving.cache import Result
 from nightrank.tasks.bm25.analyser import Analyser
@@ -18,6 +19,7 @@ from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.order import CHUNK_NAMES, final_order, name_candidates, reranked_rows
 from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
 from nightrank.tasks.snippets.results import Snippets, query_weights
+from nightrank.tasks.trec.leg import runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,6 +53,20 @@ class Reranked:
     candidates: pa.Table
     wanted: int
     scored: int
+
+
+def require_own_leg(settings: Settings) -> None:
+    """That there is a leg which any query can be asked of.
+
+    Raises:
+        InputError: A run stands in for the only one.
+    """
+    if not settings.retrieval.own_legs:
+        (name,) = runs_of(settings.retrieval).values()
+        raise InputError(
+            f"There is no leg that a new query can be asked of: {name} knows the log's queries alone.",
+            remedy="Name another leg in [retrieval].legs, or add the query to the log and to the run.",
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

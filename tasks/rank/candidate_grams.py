@@ -77,6 +77,13 @@ def grams_of(
     return pa.concat_arrays(parts).take(pa.array(places))
 
 
+def of_this_version(candidates: pa.Table) -> pa.Table:
+    """Candidates of whatever version as schema CANDIDATES has them: those of older ones have no grams."""
+    if "grams" not in candidates.column_names:
+        candidates = candidates.append_column(CANDIDATES.field("grams"), pa.nulls(candidates.num_rows, GRAM_BITS))
+    return candidates.select(CANDIDATES.names).cast(CANDIDATES)
+
+
 def texts_by_key(queries: pa.Table) -> dict[str, str]:
     """What queries, ``query_key`` and ``text``, say, by key."""
     keys, texts = (queries.column(name).to_pylist() for name in ("query_key", "text"))

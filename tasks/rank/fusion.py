@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from nightrank.storage.legs import LEGS
-from nightrank.storage.records import FUSED, ranks_within
+from nightrank.storage.records import FUSED, LEG, ranks_within
 from nightrank.tasks.rank.documents import document_ranks, pairs_of
 
 if TYPE_CHECKING:
@@ -113,13 +113,13 @@ def union_legs(legs: Mapping[LegName, pa.Table], *, documents: Documents | None)
     where it is to have further ones, by those of the other legs, then by second-best chunks likewise.
 
     Args:
-        legs: Schema LEG, by name; at least one.
+        legs: Schema LEG, by name; with none nothing is found.
         documents: Behind the chunks; None where chunks count.
     """
     found = {name: _Found.of(leg, documents) for name, leg in legs.items()}
-    every = _Found.joined(found.values())
+    every = _Found.joined([_Found.of(LEG.empty_table(), None), *found.values()])
     pairs, unit_of = np.unique(pairs_of(every.queries, every.units), return_inverse=True)
-    of_leg = np.repeat(np.arange(len(found)), [leg.num_rows for leg in legs.values()])
+    of_leg = np.repeat(np.arange(len(found)), np.array([leg.num_rows for leg in legs.values()], dtype=np.int64))
     scores = {name: np.full(pairs.size, np.nan, dtype=np.float32) for name in found}
     ranks = {name: np.zeros(pairs.size, dtype=np.int32) for name in found}
     for number, name in enumerate(found):

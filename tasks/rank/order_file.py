@@ -6,6 +6,7 @@ JSON, a few kilobytes: the gates' numbers, the reranker that they know, and a ca
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
@@ -16,7 +17,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.foreign import passing_failure
 from nightrank.storage.legs import LEGS
 from nightrank.storage.places import read_bytes
-from nightrank.tasks.rank.learned import FEATURES, Gate, LearnedOrder
+from nightrank.tasks.rank.learned import FEATURES, FORMAT, Gate, LearnedOrder
 from nightrank.tasks.rank.lists import RERANKER
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 PACKAGED = Path(__file__).parent / "learned_order.json"
 PLACES = {*LEGS, RERANKER, "format", "features", "gates", "grams", *Gate.__slots__, "card"}
+WITHOUT_GRAMS = 1  # the format before: it weighs legs and reranker alone, in the same way
 MOST_BYTES = 1 << 20  # of a file: a model is a few kilobytes
 
 
@@ -125,8 +127,12 @@ def order_of_release(manifest: Manifest) -> LearnedOrder | None:
     """The learned order that a release was made with; None where plain weights ordered it."""
     if manifest.inputs.order == "weighted":
         return None
+    told, without_grams = manifest.order_model, manifest.order_model.get("format") == WITHOUT_GRAMS
+    if without_grams:
+        told = {**told, "format": FORMAT, "grams": 0.0}
     try:
-        return _order(StoredOrder.model_validate(manifest.order_model))
+        order = _order(StoredOrder.model_validate(told))
+        return LearnedOrder.of(order.gates, order.reranker, grams=-math.inf) if without_grams else order
     except ValidationError:  # made by a version that asked about other features, or kept no numbers
         return read_order()
 
@@ -152,4 +158,4 @@ def _reason(error: OSError | ValueError) -> str:
 def _remedy(path: Path) -> str:
     if path == PACKAGED:
         return 'Install Nightrank again, or set [results] order = "weighted".'
-    return "Make it again with `nightrank tune --write`, or leave out [results].order_model for the packaged one."
+    return "Leave out [results].order_model for the packaged one, from which `nightrank tune --write` makes another."

@@ -23,14 +23,14 @@ from nightrank.storage.release.documents import documents_digest
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.results.near import copy_near_tables
 from nightrank.tasks.bm25.analyser import Analyser
-from nightrank.tasks.rank.grams import GRAM_BITS
+from nightrank.tasks.rank.candidate_grams import of_this_version
 from nightrank.tasks.rank.order import Weighing, entries_of, rank_candidates
 from nightrank.tasks.rank.order_file import order_of_release
 from nightrank.tasks.snippets.answers import write_answers
 from nightrank.tasks.takedown.queries import queries_of_erased
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -126,9 +126,11 @@ def _copy(path: Path, target: Path, *, ids: pa.Array, gone: pa.Array, asked: pa.
         return
     with pq.ParquetFile(path) as file:
         table = file.read()
-    for name, values in (("document_id", ids), ("chunk_hash", gone), ("key", gone), ("query_key", asked)):
+    for name, values in (("document_id", ids), ("chunk_hash", gone), ("query_key", asked)):
         if name in table.schema.names and values is not None:
             table = table.filter(pc.invert(pc.is_in(table.column(name), value_set=values)))
+    if "key" in table.schema.names:  # of a chunk, a query, or a query and a chunk
+        table = table.filter(pc.invert(_names_any(table.column("key"), gone if asked is None else [*gone, *asked])))
     for name, beside in _LISTS.items():
         if {name, beside} <= {*table.schema.names}:
             table = _without_in_lists(table, name, beside, gone if name == "chunk_hashes" else ids)
@@ -138,13 +140,22 @@ def _copy(path: Path, target: Path, *, ids: pa.Array, gone: pa.Array, asked: pa.
     write_table(target, table)
 
 
+def _names_any(keys: pa.ChunkedArray, values: Iterable[pa.Scalar]) -> pa.Array:
+    """Which of some keys, (n,), have one of some values among their words."""
+    wanted = pa.array([value.as_py() for value in values], pa.string())
+    words = pc.split_pattern(keys, " ").combine_chunks()
+    found = np.zeros(len(keys), dtype=np.bool_)
+    found[pc.list_parent_indices(words).filter(pc.is_in(words.flatten(), value_set=wanted)).to_numpy()] = True
+    return pa.array(found)
+
+
 def _forget_items(files: ReleaseFiles, made: ReleaseFiles, ids: pa.Array) -> None:
     """Take out of the copied files what known items of some documents found, so that memos forget their words."""
     if not files.known_items.is_there():
         return
     items = files.known_items.read(["item", "query_key", "document_id"])
     items = items.filter(pc.is_in(items.column("document_id"), value_set=ids))
-    candidates, evaluation = made.known_candidates.read(), made.known_evaluation.read()
+    candidates, evaluation = of_this_version(made.known_candidates.read()), made.known_evaluation.read()
     for file, table, name, of in (
         (made.known_candidates, candidates, "query_key", items.column("query_key")),
         (made.known_evaluation, evaluation, "query_id", items.column("item")),
@@ -177,7 +188,7 @@ def _candidates(
     release: StoredRelease, ids: pa.Array, is_gone: NDArray[np.bool_], asked: pa.Array
 ) -> tuple[pa.Table, LogMeans]:
     """The candidates that are left, in the final order that they give, and what lists say in the mean then."""
-    candidates = release.files.candidates.read()
+    candidates = of_this_version(release.files.candidates.read())
     left = candidates.filter(pc.invert(pc.is_in(candidates.column("document_id"), value_set=ids)))
     left = left.filter(pc.invert(pc.is_in(left.column("query_key"), value_set=asked)))
     named = left.column("query_key").combine_chunks().dictionary_encode()
@@ -187,7 +198,6 @@ def _candidates(
     numbers = queries.take(pa.array(order)).to_numpy(zero_copy_only=False)
     numbered = np.cumsum(~is_gone, dtype=np.int32) - 1
     columns = {name: left.column(name) for name in left.schema.names}
-    columns.setdefault("grams", pa.nulls(left.num_rows, GRAM_BITS))  # older releases have none
     columns["chunk_number"] = pa.array(numbered[left.column("chunk_number").to_numpy()], pa.int32())
     for name in [name for name in left.schema.names if name.endswith("_rank")]:
         columns[name] = _closed_up(numbers, left.column(name))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from nightrank.flows.serve.http.faults import not_valid
+from nightrank.storage.characters import is_whole
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.serving.cache import condition_of
@@ -89,6 +90,8 @@ def question_of(
     query = _bounded(given.get("q", ""), settings.max_query_characters, where="q", what="query")
     if not normalise_query(query):
         raise not_valid("The query is empty.", where="q", remedy="Give some words to look for, as `?q=...`.")
+    if not is_whole(query):
+        raise not_valid("The query holds half a character.", where="q", remedy="Send whole characters.")
     condition = None
     if given.get("filter"):
         written = _bounded(given["filter"], settings.max_filter_characters, where="filter", what="filter")

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ from tests.support.published import snapshot
 
 if TYPE_CHECKING:
     from tests.conftest import Command, Program
-    from tests.support.collection import Collection
+    from tests.support.collection import Collection, TomlValue
 
 # In the order of life, as --help has them.
 GROUPS = {
@@ -240,6 +241,41 @@ def test_search_in_the_cache_alone_says_how_to_get_what_is_not_there(published: 
     assert (ended.code, ended.out) == (2, "")
     assert "holds no results for 'nobody asked this'" in ended.err
     assert "--live" in ended.err
+
+
+@pytest.mark.parametrize("hosted", [{"api": "jina"}, {"api": "vllm", "url": "http://127.0.0.1:9"}])
+def test_search_asks_nobody_who_is_paid_unless_that_is_said(
+    hosted: dict[str, TomlValue], published: Collection, nightrank: Command, tmp_path: Path
+) -> None:
+    shutil.copytree(published.folder, tmp_path / "project")
+    settings: dict[str, dict[str, TomlValue]] = {
+        **published.settings,
+        "reranker": {"model": "another"},
+        "reranker.hosted": hosted,
+    }
+    collection = replace(published, folder=tmp_path / "project", settings=settings)
+    collection.write()
+
+    asked = nightrank("search", "pendulum", "-c", collection.settings_file, "--json")
+    held = nightrank("search", "black tea", "-c", collection.settings_file, "--json")
+
+    assert (asked.code, asked.out, held.code, held.err) == (2, "", 0, "")
+    assert "Use --live to compute them now, and ask the hosted reranker" in " ".join(asked.err.split())
+
+
+@pytest.mark.parametrize("query", ["\u0301", "\U0001f41d", "?", "tea " * 5000])
+def test_search_answers_whatever_is_typed(query: str, published: Collection, nightrank: Command) -> None:
+    ended = nightrank("search", query, "-c", published.settings_file, "--json")
+
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.json["how"] == "live"
+
+
+def test_search_for_what_is_no_text_is_the_users_mistake(published: Collection, nightrank: Command) -> None:
+    ended = nightrank("search", "half \udcff pair", "-c", published.settings_file, "--json")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert r"'half \udcff pair' holds what is no character" in ended.err
 
 
 @pytest.mark.parametrize("other", ["--live", "--near"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from benchmarks.parts.plain_nights import refresh_plainly
 from nightrank.flows.operate.search import differences, search_live
 from nightrank.flows.settings_file import load_settings
+from nightrank.storage.errors import InputError
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.tasks.rerank.cross_encoder import Reranker
+from nightrank.tasks.settings.ranking import RetrievalSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,3 +74,11 @@ def test_what_the_night_has_answered_is_found_again_to_the_bit(published: Collec
             cached = cache.get(text)
             assert cached is not None
             assert search_live(configuration, text).results == cached.results
+
+
+def test_where_a_run_is_the_only_leg_no_new_query_can_be_asked(published: Collection) -> None:
+    configuration = load_settings(published.settings_file)
+    retrieval = RetrievalSettings.model_validate({"legs": ["sparse"], "sparse_run": "other.run"})
+    alone = configuration.settings.model_copy(update={"retrieval": retrieval})
+    with pytest.raises(InputError, match=r"no leg that a new query can be asked of: other\.run"):
+        search_live(replace(configuration, settings=alone), "pendulum")

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from nightrank.storage.records import CANDIDATES
 from nightrank.tasks.rank import candidate_grams, grams
-from nightrank.tasks.rank.candidate_grams import PAIR_GRAMS, grams_of, texts_by_key, with_grams
+from nightrank.tasks.rank.candidate_grams import PAIR_GRAMS, grams_of, of_this_version, texts_by_key, with_grams
 from nightrank.tasks.rank.grams import GRAM_BITS, grams_in
 
 if TYPE_CHECKING:
@@ -97,3 +98,13 @@ def test_no_pair_has_no_grams() -> None:
 
 def test_texts_of_queries_are_found_by_key() -> None:
     assert texts_by_key(pa.table({"query_key": ["k"], "text": ["t"], "filter": [None]})) == {"k": "t"}
+
+
+def test_candidates_of_a_release_without_grams_are_written_like_others() -> None:
+    fields = [field for field in CANDIDATES if field.name != "grams"]
+    row = {field.name: "a" if pa.types.is_string(field.type) else 1 for field in fields}
+    before = pa.Table.from_pylist([row], schema=pa.schema(fields))
+    assert of_this_version(before).schema == CANDIDATES
+    assert of_this_version(before).to_pylist() == [{**row, "grams": None}]
+    known = before.append_column("grams", pa.array([b"\x80"], GRAM_BITS))
+    assert of_this_version(known).column("grams").to_pylist() == [b"\x80"]

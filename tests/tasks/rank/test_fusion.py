@@ -137,6 +137,12 @@ def test_without_one_leg_the_other_keeps_its_order() -> None:
     assert fuse({"bm25": nothing, "dense": nothing}, settings=RetrievalSettings(), documents=None).num_rows == 0
 
 
+def test_where_no_leg_is_asked_nothing_is_found() -> None:
+    for documents in (None, Documents(np.array([0, 0, 1], dtype=np.int32), 1)):
+        fused = fuse({}, settings=retrieval("sparse"), documents=documents)
+        assert (fused.num_rows, fused.schema) == (0, FUSED)
+
+
 def test_only_the_proportion_of_weights_counts() -> None:
     named: dict[LegName, pa.Table] = {"bm25": leg_of({(0, 1): 2.0}), "dense": leg_of({(0, 2): 0.5, (0, 1): 0.1})}
     tables = [

@@ -2,19 +2,30 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
+import numpy as np
 import pytest
 
 from nightrank.storage.errors import InputError
-from nightrank.tasks.rank.learned import FEATURES
-from nightrank.tasks.rank.order_file import PACKAGED, learned_order, order_file, order_fingerprint, read_order
+from nightrank.tasks.rank.learned import FEATURES, log_means
+from nightrank.tasks.rank.lists import Lists
+from nightrank.tasks.rank.order_file import (
+    PACKAGED,
+    learned_order,
+    order_file,
+    order_fingerprint,
+    order_of_release,
+    read_order,
+)
 from nightrank.tasks.settings.whole import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.records import JsonValue
+    from nightrank.storage.release.manifest import Manifest
 
 
 def settings(**results: str) -> Settings:
@@ -136,3 +147,25 @@ def test_beside_plain_weights_a_named_model_orders_where_that_is_said() -> None:
     assert (
         order_fingerprint(learned_order(settings(order="weighted", order_model="no file"), base=PACKAGED)) == "weighted"
     )
+
+
+def test_a_file_of_the_format_before_is_refused_with_a_way_out_that_leads_out(tmp_path: Path) -> None:
+    before = {name: value for name, value in json.loads(PACKAGED.read_text()).items() if name != "grams"}
+    (tmp_path / "order.json").write_text(json.dumps({**before, "format": 1}))
+    with pytest.raises(InputError, match="no learned order") as refused:
+        learned_order(settings(order_model="order.json"), base=tmp_path)
+    assert refused.value.remedy.startswith("Leave out [results].order_model")  # tune would be refused it as well
+
+
+def test_a_release_of_the_format_before_is_ordered_as_it_was() -> None:
+    present = read_order()
+    before = {name: value for name, value in present.stored().items() if name != "grams"}
+    manifest = SimpleNamespace(inputs=SimpleNamespace(order="a"), order_model={**before, "format": 1})
+    kept = order_of_release(cast("Manifest", manifest))
+    assert kept is not None
+    assert kept.reranker == present.reranker
+    rows, scores = np.array([0, 0, 1]), np.array([2.0, 1.0, 3.0])
+    lists = Lists.of(rows, {"bm25": scores, "dense": scores[::-1]}, grams=np.array([0.0, 1.0, 1.0]))
+    weights = kept.weights(lists, ("bm25", "dense"), log=log_means(lists, ("bm25", "dense")))
+    assert weights["grams"].tolist() == [0.0, 0.0]
+    assert (weights["bm25"] + weights["dense"]).tolist() == pytest.approx([1.0, 1.0])
