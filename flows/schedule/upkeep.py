@@ -129,14 +129,14 @@ class Upkeep:
 
     async def _mark_dead(self, at_work: Collection[UUID]) -> None:
         """Mark runs that ended meanwhile and could tell nobody, once none is at work; a refresh is made up for them."""
+        now, name = datetime.now(UTC), self._served[0].name
         try:
             configuration = await asyncio.to_thread(load_settings, self._served[0].settings_file)
-        except NightrankError:  # which the next refresh tells
+            marked = await asyncio.to_thread(
+                mark_dead_runs, configuration, deployment=name, now=now, alive=at_work, why=UNHEARD
+            )
+        except (NightrankError, OSError):  # settings or a disk: the next refresh tells
             return
-        now, name = datetime.now(UTC), self._served[0].name
-        marked = await asyncio.to_thread(
-            mark_dead_runs, configuration, deployment=name, now=now, alive=at_work, why=UNHEARD
-        )
         if marked is None:
             return
         self._is_unclear = False
@@ -196,5 +196,5 @@ def _is_busy(night: Served) -> bool:
             return False
     except WorkspaceBusy:
         return True
-    except NightrankError:
+    except (NightrankError, OSError):
         return False

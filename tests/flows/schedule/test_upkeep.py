@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -16,7 +17,7 @@ from nightrank.flows.engine.names import AGAIN, MACHINE_FAILED, MISSED
 from nightrank.flows.refresh import refresh
 from nightrank.flows.schedule.again import FIRST_WAIT
 from nightrank.flows.schedule.plan import Served
-from nightrank.flows.schedule.upkeep import Upkeep, planned
+from nightrank.flows.schedule.upkeep import Upkeep, _is_busy, planned
 from nightrank.flows.settings_file import load_settings
 
 if TYPE_CHECKING:
@@ -237,3 +238,14 @@ def test_planned_starts_are_those_of_the_cron_in_its_time_zone(collection: Colle
     starts = asyncio.run(planned(night, since=since, until=until))
 
     assert [start.astimezone(UTC) for start in starts] == [datetime(2026, 7, day, 0, 0, tzinfo=UTC) for day in (2, 3)]
+
+
+def test_a_disk_that_is_full_is_no_busy_workspace(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    collection.write()
+    night = Served(refresh, "shop", "", collection.settings_file, None, "UTC")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("nightrank.storage.workspace.locks._write", full)
+    assert not _is_busy(night)
