@@ -39,9 +39,12 @@ def published_plainly(models: Models, tmp_path_factory: pytest.TempPathFactory) 
 def served(
     collection: Collection, guard: Guard | None = None, **settings: object
 ) -> Iterator[tuple[TestClient, Server]]:
-    """A server of a collection under some settings of ``[serve]``, and a client of it."""
+    """A server of a collection under some settings of ``[serve]``, and a client of it.
+
+    By itself it looks for another release once an hour, so that a test says when it does.
+    """
     configuration = load_settings(collection.settings_file)
-    serve = configuration.settings.serve.model_copy(update=settings)
+    serve = configuration.settings.serve.model_copy(update={"look_every_seconds": 3600.0, **settings})
     configuration = replace(configuration, settings=configuration.settings.model_copy(update={"serve": serve}))
     with serving(configuration) as server:
         lets_in = Guard(None, hosts=(), max_body_bytes=2048) if guard is None else guard
