@@ -50,7 +50,7 @@ PAST_RANKINGS = pa.schema(
 # profile.parquet: values of a sample of chunks and queries, by which a release is told from a broken one.
 PROFILE = pa.schema(
     [
-        pa.field("signal", pa.string(), nullable=False),  # one of nightrank.tasks.gates.profile.Signal
+        pa.field("signal", pa.string(), nullable=False),  # one of nightrank.tasks.gates.profile.gates.Signal
         pa.field("key", pa.string(), nullable=False),  # of chunk, query, or "query chunk"; empty: of all
         pa.field("depends_on", pa.string(), nullable=False),  # values are compared where this is equal
         pa.field("value", pa.float64(), nullable=False),

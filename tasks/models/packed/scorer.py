@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nightrank.tasks.models.packed.decoder import KNOWN as DECODERS
-from nightrank.tasks.models.packed.decoder_scorer import DecoderScorer
+from nightrank.tasks.models.packed.decoders.network import KNOWN as DECODERS
+from nightrank.tasks.models.packed.decoders.scorer import DecoderScorer
 from nightrank.tasks.models.packed.encoders import packed_encoder
 from nightrank.tasks.models.packed.heads import head_of
 from nightrank.tasks.models.packed.probes import (

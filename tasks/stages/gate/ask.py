@@ -20,7 +20,7 @@ from nightrank.tasks.gates.advisory import RESTING, advised
 from nightrank.tasks.gates.judgments import changed_kind
 from nightrank.tasks.gates.known_items import known_change
 from nightrank.tasks.gates.near import near_gate, near_warning
-from nightrank.tasks.gates.profile import profile_gate, shifts, unrelated_gate
+from nightrank.tasks.gates.profile.gates import profile_gate, shifts, unrelated_gate
 from nightrank.tasks.gates.rules import (
     Incomparable,
     best_stage_gate,

@@ -12,8 +12,8 @@ from nightrank.storage.filters.queries import by_text
 from nightrank.storage.keys import fingerprint
 from nightrank.storage.memo.query_vectors import QueryMemo
 from nightrank.storage.release.compare import rankings_of
-from nightrank.tasks.gates.profile import Signal
-from nightrank.tasks.gates.sample import (
+from nightrank.tasks.gates.profile.gates import Signal
+from nightrank.tasks.gates.profile.sample import (
     FIRST,
     QUERIES,
     Answered,

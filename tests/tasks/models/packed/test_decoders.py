@@ -12,10 +12,10 @@ from sentence_transformers.base.modules import Transformer
 from sentence_transformers.cross_encoder.modules import LogitScore
 
 from nightrank.tasks.models.execution import InBatches, OneByOne
-from nightrank.tasks.models.packed import decoder_scorer
-from nightrank.tasks.models.packed.decoder import PackedDecoder
-from nightrank.tasks.models.packed.decoder_pairs import NOTHING, pair_tokenizer
-from nightrank.tasks.models.packed.decoder_scorer import DecoderScorer
+from nightrank.tasks.models.packed.decoders import scorer as decoder_scorer
+from nightrank.tasks.models.packed.decoders.network import PackedDecoder
+from nightrank.tasks.models.packed.decoders.pairs import NOTHING, pair_tokenizer
+from nightrank.tasks.models.packed.decoders.scorer import DecoderScorer
 from nightrank.tasks.models.packed.scorer import packed_scorer
 from nightrank.tasks.models.tokens import fast_tokenizer
 from tests.tasks.models.packed.test_packed import GPU, attended_one_by_one, texts_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.tasks.models.execution import Execution
-    from nightrank.tasks.models.packed.continued import Prefix
+    from nightrank.tasks.models.packed.decoders.continued import Prefix
     from nightrank.tasks.models.tokens import PackedTokens
 
 LONGEST = 512  # tokens
@@ -318,7 +318,7 @@ def test_the_kernel_for_varying_lengths_is_told_what_sequences_go_on_from(
     import torch.nn.attention.varlen
 
     monkeypatch.setattr(
-        "nightrank.tasks.models.packed.decoder.attends_varying", lambda _weight, head_size: head_size > 0
+        "nightrank.tasks.models.packed.decoders.network.attends_varying", lambda _weight, head_size: head_size > 0
     )
     monkeypatch.setattr(torch.nn.attention.varlen, "varlen_attn", attended_one_by_one)
     require_scores_of_predict(causal(tmp_path), InBatches(2000))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nightrank.tasks.gates.resemblance import FEWEST_PAIRS, resemblance
+from nightrank.tasks.gates.profile.resemblance import FEWEST_PAIRS, resemblance
 
 SIX = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
 

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from nightrank.storage.release.manifest import Gate
-from nightrank.tasks.gates.resemblance import LEAST_AT_RANDOM, LEAST_OF_CANDIDATES, lack, resemblance
+from nightrank.tasks.gates.profile.resemblance import LEAST_AT_RANDOM, LEAST_OF_CANDIDATES, lack, resemblance
 from nightrank.tasks.gates.rules import Incomparable
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from nightrank.tasks.models.packed.decoder import PackedDecoder
-from nightrank.tasks.models.packed.decoder_pairs import NOTHING, PairRows, packed, pair_tokenizer
+from nightrank.tasks.models.packed.decoders.network import PackedDecoder
+from nightrank.tasks.models.packed.decoders.pairs import NOTHING, PairRows, packed, pair_tokenizer
 from nightrank.tasks.models.packed.heads import last_head_of
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from nightrank.tasks.models.execution import Execution
-    from nightrank.tasks.models.packed.continued import Prefix
+    from nightrank.tasks.models.packed.decoders.continued import Prefix
     from nightrank.tasks.models.tokens import PackedTokens
 
 HELD_BYTES = 256_000_000  # of prefixes' keys and values at a time, unless one alone takes more

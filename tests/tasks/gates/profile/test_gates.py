@@ -7,9 +7,8 @@ import pyarrow as pa
 import pytest
 
 from nightrank.storage.release.gate_records import PROFILE
-from nightrank.tasks.gates.profile import RESEMBLANCES, Signal, profile_gate, shifts, unrelated_gate
-from nightrank.tasks.gates.rules import Incomparable
-from nightrank.tasks.gates.sample import (
+from nightrank.tasks.gates.profile.gates import RESEMBLANCES, Signal, profile_gate, shifts, unrelated_gate
+from nightrank.tasks.gates.profile.sample import (
     Answered,
     Row,
     Texts,
@@ -20,7 +19,8 @@ from nightrank.tasks.gates.sample import (
     query_rows,
     similarity_rows,
 )
-from nightrank.tasks.gates.word_forms import common_forms, word_forms
+from nightrank.tasks.gates.profile.word_forms import common_forms, word_forms
+from nightrank.tasks.gates.rules import Incomparable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from nightrank.storage.lance.table import vectors_of
 from nightrank.storage.release.gate_records import PROFILE
-from nightrank.tasks.gates.profile import Signal
-from nightrank.tasks.gates.word_forms import common_forms, share_in_common, word_forms
+from nightrank.tasks.gates.profile.gates import Signal
+from nightrank.tasks.gates.profile.word_forms import common_forms, share_in_common, word_forms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

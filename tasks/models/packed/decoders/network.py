@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from nightrank.tasks.models.packed.continued import Continued, Prefix
+from nightrank.tasks.models.packed.decoders.continued import Continued, Prefix
 from nightrank.tasks.models.packed.linear import FusedLinear
 from nightrank.tasks.models.packed.rotary import in_pairs, norm_in_pairs, turned, turns_of
 from nightrank.tasks.models.packed.sequences import attends_varying, on_device

@@ -1,0 +1,1 @@
+"""Rerankers that are decoders, over packed tokens: what the pairs of a query begin with is computed once."""
