@@ -141,6 +141,7 @@ LEARNING = LearningSettings(
     learning_rate=5e-5,
     squares_decay=0.99,
     teacher_sharpness=8.0,
+    residual_share=0.5,
     average_decay=0.998,
     checkpoint_seconds=600.0,
 )
