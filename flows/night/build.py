@@ -57,7 +57,7 @@ T = TypeVar("T")
 
 # Raise it when a stage comes to compute something else from the same inputs: then everything is made from nothing. What
 # characters are, and so terms and grams, is as this Python's version of Unicode has it.
-PIPELINE = f"10, Unicode {unicodedata.unidata_version}"
+PIPELINE = f"11, Unicode {unicodedata.unidata_version}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,7 +159,7 @@ def reranked(scored: Scored, part: Slice, rerank: Rerank) -> Scored:
         part: It.
         rerank: Queries and texts, pair by pair, to scores, float32 (n,).
     """
-    ranks = {leg: _ranks(scored.queries, scores) for leg, scores in scored.legs.items()}
+    ranks = {leg: ranks_of(scored.queries, scores) for leg, scores in scored.legs.items()}
     first = [fused_ranks(scored.queries, ranks, names) for names in (("bm25", "dense"), LEGS)]
     rows = np.flatnonzero(np.min(first, axis=0) <= RERANKED)
     pair_scores = scored.pair_scores.copy()
@@ -183,10 +183,10 @@ def fused_ranks(
     return ranks_by_score(queries, np.sum([reciprocal_rank(ranks[leg], k=RRF_K) for leg in legs], axis=0))
 
 
-def _ranks(queries: NDArray[np.integer], scores: NDArray[np.float32]) -> NDArray[np.int64]:
+def ranks_of(queries: NDArray[np.integer], scores: NDArray[np.float32]) -> NDArray[np.int64]:
     """The ranks (n,) of scores in their query, from 1; 0 where there is none.
 
-    >>> _ranks(np.array([0, 0, 0, 1]), np.array([0.5, np.nan, 2.0, 1.0], dtype=np.float32)).tolist()
+    >>> ranks_of(np.array([0, 0, 0, 1]), np.array([0.5, np.nan, 2.0, 1.0], dtype=np.float32)).tolist()
     [2, 0, 1, 1]
     """
     there = np.flatnonzero(~np.isnan(scores))
@@ -201,7 +201,7 @@ def _cut(queries: NDArray[np.integer], scores: NDArray[np.float32], depth: int) 
     >>> _cut(np.array([0, 0, 0, 1]), np.array([0.5, np.nan, 2.0, 1.0], dtype=np.float32), 1).tolist()
     [nan, nan, 2.0, 1.0]
     """
-    return np.where(_ranks(queries, scores) <= depth, scores, np.float32(np.nan))
+    return np.where(ranks_of(queries, scores) <= depth, scores, np.float32(np.nan))
 
 
 def _of_file(path: Path, collection: Collection) -> list[tuple[str, Passage]]:
