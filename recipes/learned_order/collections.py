@@ -20,7 +20,7 @@ from nightrank.tasks.rank.fusion import reciprocal_rank, union_legs
 from nightrank.tasks.rank.grams import GRAM_BITS, grams_in
 from nightrank.tasks.rank.lists import ranks_by_score
 from nightrank.tasks.train.sources import Passage, beir_passages, beir_queries
-from recipes.learned_order.recipe import PASSAGES, QUERIES, RERANKED, SEED
+from recipes.learned_order.recipe import ASKED, PASSAGES, QUERIES, RERANKED, SEED
 from recipes.legs import SETTINGS, find
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def listed(part: Slice, encoders: Encoders) -> Scored:
 
 
 def reranked(scored: Scored, part: Slice, rerank: Rerank) -> Scored:
-    """The same with pair scores, of the candidates that any fusion of legs ranks first.
+    """The same with pair scores, of the candidates of the first queries that any fusion of legs ranks first.
 
     Args:
         scored: What the legs say of the slice.
@@ -161,7 +161,7 @@ def reranked(scored: Scored, part: Slice, rerank: Rerank) -> Scored:
     """
     ranks = {leg: ranks_of(scored.queries, scores) for leg, scores in scored.legs.items()}
     first = [fused_ranks(scored.queries, ranks, names) for names in (("bm25", "dense"), LEGS)]
-    rows = np.flatnonzero(np.min(first, axis=0) <= RERANKED)
+    rows = np.flatnonzero((np.min(first, axis=0) <= RERANKED) & (scored.queries < ASKED))
     pair_scores = scored.pair_scores.copy()
     pair_scores[rows] = rerank(
         [part.queries[query] for query in scored.queries[rows].tolist()],

@@ -24,7 +24,7 @@ from nightrank.tasks.rank.order import Entries, Weighing
 from recipes.learned_order.__main__ import scored_collections
 from recipes.learned_order.collections import RRF_K, fused_ranks, ranks_of
 from recipes.learned_order.fit import fit
-from recipes.learned_order.recipe import COLLECTIONS, DEPTHS, FITTING, RERANKED
+from recipes.learned_order.recipe import ASKED, COLLECTIONS, DEPTHS, FITTING, RERANKED
 from recipes.legs import SETTINGS
 
 if TYPE_CHECKING:
@@ -80,9 +80,13 @@ def measured(scored: Scored, order: LearnedOrder, *, with_reranker: bool) -> dic
     Args:
         scored: A collection.
         order: The learned order.
-        with_reranker: Whether it is there.
+        with_reranker: Whether it is there; then the queries count of which it was asked.
     """
     listed = np.any([~np.isnan(scored.legs[leg]) for leg in LEGS], axis=0)
+    counts = scored.answer_counts
+    if with_reranker:
+        listed &= scored.queries < ASKED
+        counts = counts[:ASKED]
     queries, relevant = scored.queries[listed], scored.relevant[listed]
     legs = {leg: scored.legs[leg][listed].astype(np.float64) for leg in LEGS}
     ranks = {leg: ranks_of(queries, legs[leg]) for leg in LEGS}
@@ -102,11 +106,11 @@ def measured(scored: Scored, order: LearnedOrder, *, with_reranker: bool) -> dic
         there = ~np.isnan(scores)
         halves[there] += minmax_within(queries[there], scores[there]) / len(LEGS)
     stages = {**{leg: np.where(np.isnan(own), -np.inf, own) for leg, own in legs.items()}, "halves": halves, "rrf": rrf}
-    values = {name: ndcg(queries, own, relevant, scored.answer_counts) for name, own in stages.items()}
+    values = {name: ndcg(queries, own, relevant, counts) for name, own in stages.items()}
     found = {BEST: max(values.values())}
     if with_reranker:
-        found[ALONE] = ndcg(queries, np.where(np.isnan(pairs), -np.inf, pairs), relevant, scored.answer_counts)
-    return found | {LEARNED: ndcg(queries, learned, relevant, scored.answer_counts)}
+        found[ALONE] = ndcg(queries, np.where(np.isnan(pairs), -np.inf, pairs), relevant, counts)
+    return found | {LEARNED: ndcg(queries, learned, relevant, counts)}
 
 
 def ndcg(

@@ -14,7 +14,7 @@ from nightrank.tasks.rank.fit import Fitting
 SEED = 7
 QUERIES = 40  # of a collection
 PASSAGES = 400  # of a collection
-RERANKED = 40  # candidates of a query that the reranker scores
+ASKED, RERANKED = 24, 24  # queries of a collection, and candidates of each, that the reranker scores
 MIN_QUERIES = 15  # fewer say nothing of a collection
 # Entries of a leg's list that the fit looks at: all that there are, and so few as a list is of a collection that is ten
 # times as large. In a small slice a long list holds much of the collection, and legs support each other more than in

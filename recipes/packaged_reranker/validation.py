@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from nightrank.tasks.train.sets import TrainingSet
     from recipes.packaged_reranker.recipe import Source
 
-LEFT_OUT, HELD_OUT = 100, 10  # queries of a source, left out whole or not
-DEPTH = 40  # candidates of a query
+LEFT_OUT, HELD_OUT = 60, 6  # queries of a source, left out whole or not
+DEPTH = 30  # candidates of a query
 BATCH = 32  # pairs
 SHOWN = (0.3, 0.5)  # weights in the table, beside none, the chosen one and the reranker alone
 
