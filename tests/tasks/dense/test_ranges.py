@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -114,10 +115,10 @@ def test_a_delta_is_cut_as_a_scan_is(table: ChunkTable, tmp_path: Path) -> None:
     asked: list[Query] = [(100, None), (101, None)]
     workers, history = Here(), History()
     by_workers: SpreadVectors[Block] = SpreadVectors(RangedVectors(table), ranges_here(tmp_path, workers, scores=8))
-    history.night(chunks[:20], asked, by_workers, depth=3, slack=2)
+    history.night(chunks[:20], asked, by_workers, depth=3, slack=20)
     workers.shards = 0
 
-    night = history.night(chunks, asked, by_workers, depth=3, slack=2)
+    night = history.night(chunks, asked, by_workers, depth=3, slack=20)
 
     assert night.scanned == 0
     assert workers.shards == 3  # ten texts, four at a time
@@ -127,7 +128,7 @@ def test_a_worker_that_does_not_find_a_text_is_no_silent_loss(table: ChunkTable,
     vectors, ranges = RangedVectors(table), ranges_here(tmp_path, Here(), scores=1)
     texts = Texts.of(hashes_of([*range(9)]))
     placed = vectors.placed(texts, None)
-    moved = placed.set_column(1, "place", placed.column("place").to_numpy()[::-1])
+    moved = placed.set_column(1, "place", pa.array(placed.column("place").to_numpy()[::-1]))
     with pytest.raises(MachineError, match="lacks 1 of 1 rows where the run has seen them"):
         ranges.add_best(
             vectors.range_scan(ranges.folder),
