@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from nightrank.tasks.legs.texts import Texts
 
 B = TypeVar("B")
+C = TypeVar("C", contravariant=True)  # noqa: PLC0105 (a block of texts, as the leg has them)
+D = TypeVar("D", covariant=True)  # noqa: PLC0105 (the same)
 
 
-class SentQueries(AskedQueries[B], Protocol[B]):
+class SentQueries(AskedQueries[C], Protocol[C]):
     """Queries that can be sent."""
 
     def table(self) -> pa.Table:
@@ -32,7 +34,7 @@ class SentQueries(AskedQueries[B], Protocol[B]):
         ...
 
 
-class PlacedVectors(Vectors[B], Protocol[B]):
+class PlacedVectors(Vectors[D], Protocol[D]):
     """Vectors that any machine finds."""
 
     def placed(self, texts: Texts, chunk_hashes: pa.Array | None) -> pa.Table:
@@ -78,11 +80,11 @@ class SpreadVectors(Generic[B]):
 
     Attributes:
         vectors: They.
-        ranges: How workers scan them.
+        ranges: How workers scan them where that is much; None where this process scans all.
     """
 
     vectors: PlacedVectors[B]
-    ranges: Ranges
+    ranges: Ranges | None
     _scan: RangeScan | None = None
 
     def everything(self, texts: Texts, *, queries: int) -> Iterable[Wanted]:  # noqa: ARG002 (known when they meet)
@@ -99,11 +101,14 @@ class SpreadVectors(Generic[B]):
             return self.vectors.everything(wanted.texts, queries=queries)
         return self.vectors.some(wanted.texts, wanted.chunk_hashes, queries=queries)
 
-    @property
-    def scan(self) -> RangeScan:
-        """What finds them from elsewhere: made when a first range is sent."""
+    def scan(self, folder: SharedFolder) -> RangeScan:
+        """What finds them from elsewhere: made when a first range is sent.
+
+        Args:
+            folder: By which run and workers meet.
+        """
         if self._scan is None:
-            self._scan = self.vectors.range_scan(self.ranges.folder)
+            self._scan = self.vectors.range_scan(folder)
         return self._scan
 
 
@@ -132,12 +137,15 @@ class SpreadQueries(Generic[B]):
         """Add the scores of every query against every text that may be among its best texts or documents."""
         ranges = self.vectors.ranges
         for wanted in blocks:
-            if ranges.sharding.rows(len(self), len(wanted)) is None:
+            if ranges is None or ranges.sharding.rows(len(self), len(wanted)) is None:
                 here = self.vectors.blocks(wanted, queries=len(self))
                 self.queries.add_best(best, here, documents=documents)
                 continue
-            placed = self.vectors.vectors.placed(wanted.texts, wanted.chunk_hashes)
-            ranges.add_best(self.vectors.scan, self.queries.table(), placed, best, documents, texts=wanted.texts)
+            scan, placed = (
+                self.vectors.scan(ranges.folder),
+                self.vectors.vectors.placed(wanted.texts, wanted.chunk_hashes),
+            )
+            ranges.add_best(scan, self.queries.table(), placed, best, documents, texts=wanted.texts)
 
     def contents(self) -> Iterator[bytes]:
         """What decides the scores of each query."""

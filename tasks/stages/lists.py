@@ -5,7 +5,6 @@ It is no stage of its own.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -92,19 +91,16 @@ def leg_over_vectors(
         assert night.before is not None  # it is one of its files
         known = lists_by_number(read_leg_lists(before.path), listed, texts)
         carried_over = CarriedOver.since(index.chunks, night.before.files.statistics, asked.allowed_before)
-    update = partial(
-        update_filtered,
+    spread = SpreadVectors(vectors, ranges)
+    outcome = update_filtered(
         known,
+        SpreadQueries(queries, spread),
         texts=texts,
         filters=asked.filters(rows),
+        vectors=spread,
         carried_over=carried_over,
         depth=night.settings.retrieval.candidate_depth,
         documents=documents,
     )
-    if ranges is None:
-        outcome = update(queries=queries, vectors=vectors)
-    else:
-        spread = SpreadVectors(vectors, ranges)
-        outcome = update(queries=SpreadQueries(queries, spread), vectors=spread)
     write_leg_lists(lists.path, lists_by_key(outcome.lists, listed, texts))
     return outcome
