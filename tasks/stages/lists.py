@@ -92,9 +92,10 @@ def leg_over_vectors(
         known = lists_by_number(read_leg_lists(before.path), listed, texts)
         carried_over = CarriedOver.since(index.chunks, night.before.files.statistics, asked.allowed_before)
     spread = SpreadVectors(vectors, ranges)
+    asking = SpreadQueries(queries, spread)
     outcome = update_filtered(
         known,
-        SpreadQueries(queries, spread),
+        asking,
         texts=texts,
         filters=asked.filters(rows),
         vectors=spread,
