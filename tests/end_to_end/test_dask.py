@@ -20,7 +20,6 @@ from nightrank.storage.bucket.shards import FolderOnDisk
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.legs import LEGS
 from nightrank.storage.workspace.folder import FolderWorkspace
-from nightrank.tasks.bm25 import retrieve as bm25_retrieve
 from nightrank.tasks.dense.retrieve import DenseQueries
 from nightrank.tasks.embed.shards import TEXTS, EmbedderReference, EmbeddingShard, embed_shard
 from nightrank.tasks.settings.index import EmbedderSettings
@@ -103,7 +102,6 @@ def test_a_night_on_a_cluster_that_others_started_is_that_of_one_process(
         here.setattr(SparseEncoder, "encode_passages", None)
         here.setattr(DenseQueries, "add_best", None)
         here.setattr(SparseQueries, "add_best", None)
-        here.setattr(bm25_retrieve, "score_blocks", None)
         counts = refresh(collection).counts
     assert counts.chunks_embedded > 5 * SHARD_TEXTS
     assert counts.sparse_texts_encoded == counts.texts > 5 * SHARD_TEXTS

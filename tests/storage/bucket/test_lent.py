@@ -7,6 +7,7 @@ import pytest
 
 from nightrank.storage.bucket.shards import FolderInBucket, FolderOnDisk
 from nightrank.storage.errors import MachineError
+from nightrank.storage.lance.place import LanceBucket
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,3 +63,12 @@ def test_a_file_that_is_another_is_not_believed(bucket: Bucket, tmp_path: Path) 
     bucket.remote().write(bucket.listed()[0], b"of another run")
     with pytest.raises(MachineError, match="finds no"), lent.here():
         pytest.fail("it was believed")
+
+
+def test_tables_in_a_bucket_are_found_from_elsewhere_and_never_written_from_there(bucket: Bucket) -> None:
+    place = LanceBucket(bucket.remote(), check_writer=lambda: None)
+    place.check_writer()
+    elsewhere: LanceBucket = pickle.loads(pickle.dumps(place))
+    assert str(elsewhere) == str(place)
+    with pytest.raises(MachineError, match="which alone may write"):
+        elsewhere.check_writer()
