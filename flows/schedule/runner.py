@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, cast
 from prefect.client.orchestration import get_client
 from prefect.runner import Runner
 
-from nightrank.flows.schedule.outage import LONGEST_LOOK, Outage, in_brief, may_pass, require_answer
+from nightrank.flows.engine.api import LONGEST_ANSWER
+from nightrank.flows.schedule.outage import Outage, in_brief, may_pass, require_answer
 from nightrank.flows.schedule.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class PatientRunner(Runner):
     async def __aenter__(self) -> Self:
         """Begin, with what Prefect asks the server for again and again asked in our way."""
         await super().__aenter__()
-        client = await self._looking.enter_async_context(get_client(httpx_settings={"timeout": LONGEST_LOOK}))
+        client = await self._looking.enter_async_context(get_client(httpx_settings={"timeout": LONGEST_ANSWER}))
         poller, observer = self._scheduled_run_poller, self._cancelling_observer
         assert observer is not None
         poll, look_for_cancelled = poller._get_and_submit_flow_runs, observer._check_for_cancelled_flow_runs
