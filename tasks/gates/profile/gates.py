@@ -108,7 +108,7 @@ def shifts(before: pa.Table, now: pa.Table) -> list[Shift]:
         alike = resemblance(_by_key(before, signal), _by_key(now, signal), means_out=means_out)
         if alike is not None:
             told = f"{words} of the same pairs correlate with the live ones by {alike:.2f}, of models that read by"
-            found.append(Shift(lack(alike, least=least), f"{told} {least:g} or more"))
+            found.append(Shift(lack(alike, least=least), f"{told} {least:g} or so"))
     for words, (part, whole) in DENSITIES.items():
         ratios = [_ratio(profile, part, whole) for profile in (before, now)]
         if ratios[0] and _depends_on(before, part) == _depends_on(now, part):
