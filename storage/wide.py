@@ -89,7 +89,8 @@ def first_of_each(*columns: pa.Array | pa.ChunkedArray) -> NDArray[np.intp]:
     """
 
     def together(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.unique((left << 32) | right, return_inverse=True)[1].astype(np.int64)
+        numbers: NDArray[np.int64] = np.unique((left << 32) | right, return_inverse=True)[1].astype(np.int64)
+        return numbers
 
     numbers = reduce(together, [codes_of(column).astype(np.int64) for column in columns])
     _, first = np.unique(numbers, return_index=True)
