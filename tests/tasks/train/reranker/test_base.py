@@ -59,7 +59,7 @@ def test_it_is_told_what_the_trained_one_will_be_told_and_keeps_it(models: Model
     pairs = [("read csv", "The csv module reads tables."), ("read csv", "A lock file.")]
 
     def scores(**settings: str) -> list[float]:
-        plan = plan_local(RerankerSettings(**settings), ExecutionSettings(device="cpu"), base=tmp_path)
+        plan = plan_local(RerankerSettings.model_validate(settings), ExecutionSettings(device="cpu"), base=tmp_path)
         queries, texts = zip(*pairs, strict=True)
         return Reranker(plan, batch_tokens=512).score(queries, texts, np.array([6, 4])).tolist()
 
