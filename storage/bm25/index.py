@@ -22,6 +22,7 @@ from nightrank.storage.bm25.terms import analysis_fingerprint, count_runs_and_na
 from nightrank.storage.closing import Closing
 from nightrank.storage.errors import MachineError
 from nightrank.storage.files.database import connect, only_row
+from nightrank.storage.wide import rows_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -206,7 +207,7 @@ class Bm25Store(Closing):
         with closing(self._connection.cursor()) as cursor:
             cursor.register("wanted_chunks", pa.table({"chunk_number": distinct}))
             found = cursor.sql(_CHUNKS_AT).select(*chosen).order("chunk_number").to_arrow_table()
-        return found.select(list(columns)).take(pa.array(places))
+        return rows_at(found.select(list(columns)), places)
 
     def terms_by_number(self) -> pa.StringArray:
         """The terms, string (n_terms,), by their numbers, which is the order of their code points."""
