@@ -1,9 +1,10 @@
 """What do the gates let through, and what do they stop? Honest changes and planted faults on a real collection.
 
-    python -m benchmarks.gate_trials --data FOLDER --work FOLDER
+    python -m benchmarks.gate_trials --data FOLDER --work FOLDER [--collection NAME] [--trial WORDS]
 
-One release of 200 documents of Cranfield is published with the packaged models and the default gates; up to 60 of its
-225 queries are judged.
+One release of a collection is published with the packaged models and the default gates: of Cranfield (``cran``) 200
+documents and all 225 queries, up to 60 of them judged; of SciFact (``scifact``) and of Vaswani (``vaswani``) 1,000
+documents, those first that answer the 60 judged queries, which alone are asked.
 Each trial is one night on a copy of that workspace, in which something has changed: what an honest night brings (churn,
 another chunk size, another model), which must not be refused by the gates for queries that nobody judged, or a fault,
 which must be refused. Whether an honest change is worse on judged queries is for the gates of quality to say. Printed
@@ -53,8 +54,22 @@ if TYPE_CHECKING:
 SEED = 5183
 HELD_BACK = 0.02
 JUDGED = 60  # queries
-DOCUMENTS = 200
 DEPTH = 10  # candidates a query that are reranked
+
+
+class Collection(NamedTuple):
+    """What is taken of a collection.
+
+    Attributes:
+        documents: How many.
+        judged_alone: Whether nothing but the judged queries is asked.
+    """
+
+    documents: int
+    judged_alone: bool
+
+
+COLLECTIONS = {"cran": Collection(200, False), "scifact": Collection(1000, True), "vaswani": Collection(1000, True)}
 
 
 @dataclass
@@ -97,9 +112,10 @@ class Trial(NamedTuple):
 def main() -> None:
     """Print the outcome of each trial; the exit code is 1 where one is not as it must be."""
     command = parser(__doc__ or "")
+    command.add_argument("--collection", choices=COLLECTIONS, default="cran")
     command.add_argument("--trial", action="append", metavar="WORDS", help="only trials with these words in the name")
     options = parsed(command)
-    work: Path = options.work / "gate_trials"
+    work: Path = options.work / "gate_trials" / options.collection
     work.mkdir(parents=True, exist_ok=True)
     first = work / "workspace"
     if not (first / "current.json").is_file():
@@ -159,17 +175,32 @@ WATCHED = ("non_inferiority", "overlap", "overlap_drift", "top1_drift", "quality
 
 
 def _inputs(options: argparse.Namespace, work: Path) -> Night:
-    data: Path = options.data / "cran"
+    data: Path = options.data / options.collection
+    taken = COLLECTIONS[options.collection]
     rows = [json.loads(line) for line in (data / "corpus.jsonl").read_text(encoding="utf-8").splitlines()]
-    rows = random.Random(SEED).sample(rows, DOCUMENTS)
-    held_back = round(HELD_BACK * len(rows))
     lines = (data / "qrels" / "test.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    qrels = [line.split("\t") for line in lines]
+    if taken.judged_alone:
+        judged = set(random.Random(SEED).sample(sorted({row[0] for row in qrels}), JUDGED))
+        relevant = {row[1] for row in qrels if row[0] in judged}
+        random.Random(SEED).shuffle(rows)
+        rows = sorted(rows, key=lambda row: row["_id"] not in relevant)[: taken.documents]
+        random.Random(SEED).shuffle(rows)
+    else:
+        rows = random.Random(SEED).sample(rows, taken.documents)
+    held_back = round(HELD_BACK * len(rows))
     there = {row["_id"] for row in rows}
-    qrels = [fields for fields in (line.split("\t") for line in lines) if fields[1] in there]
-    judged = set(random.Random(SEED).sample(sorted({row[0] for row in qrels}), JUDGED))
+    qrels = [row for row in qrels if row[1] in there]
+    log = data / "queries.jsonl"
+    if taken.judged_alone:
+        asked = [line for line in log.read_text(encoding="utf-8").splitlines() if json.loads(line)["_id"] in judged]
+        log = work / "queries.jsonl"
+        log.write_text("".join(f"{line}\n" for line in asked), encoding="utf-8")
+    else:
+        judged = set(random.Random(SEED).sample(sorted({row[0] for row in qrels}), JUDGED))
     sections: dict[str, dict[str, Value]] = {
         "documents": {"source": "corpus.jsonl"},
-        "queries": {"log": str((data / "queries.jsonl").resolve())},
+        "queries": {"log": str(log.resolve())},
         "judgments": {"qrels": "qrels.tsv"},
         "reranker": {"depth": DEPTH},
         "evaluation": {"timed_queries": "none"},
@@ -227,11 +258,20 @@ def _embed_with(night: Night, name: str, change: Callable[[dict[str, Any]], dict
     night.sections["embedder"] = {"model": str(folder.resolve())}
 
 
-def _rerank_with(night: Night, name: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+def _rerank_with(
+    night: Night,
+    name: str,
+    change: Callable[[dict[str, Any]], dict[str, Any]],
+    network: Callable[[Path], None] | None = None,
+) -> None:
+    """The packaged reranker with another tokenizer, and another network where ``network`` changes its folder."""
+    is_new = not (night.work / name).is_dir()
     plain = night.work / "reranker"
     if not plain.is_dir():
         packaged_reranker(plain)
     folder = with_tokenizer(plain, night.work / name, change)
+    if is_new and network is not None:
+        network(folder)
     night.sections["reranker"] = {"model": str(folder.resolve()), "depth": DEPTH}
 
 
@@ -249,6 +289,20 @@ def _embedder_cased(night: Night) -> None:
 
 def _reranker_as_folder(night: Night) -> None:
     _rerank_with(night, "reranker-same", lambda tokenizer: tokenizer)
+
+
+def _reranker_without_a_layer(night: Night) -> None:
+    """Another reranker: the packaged one without its last layer."""
+
+    def shorter(folder: Path) -> None:
+        from transformers import AutoModelForSequenceClassification
+
+        network: Any = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True)
+        network.bert.encoder.layer = network.bert.encoder.layer[:-1]
+        network.config.num_hidden_layers -= 1
+        network.save_pretrained(folder)
+
+    _rerank_with(night, "reranker-shorter", lambda tokenizer: tokenizer, shorter)
 
 
 def _reranker_shuffled(night: Night) -> None:
@@ -322,6 +376,7 @@ TRIALS = (
     Trial("a dual encoder of four layers", True, _without_layers),
     Trial("no reranker", True, _without_reranker),
     Trial("the packaged reranker as a folder", True, _reranker_as_folder),
+    Trial("a reranker without its last layer", True, _reranker_without_a_layer),
     Trial("a tokenizer that keeps capitals, where there are few", True, _embedder_cased),
     Trial("half of the texts empty", False, _texts_lost),
     Trial("judgments lost with what lost", False, _judgments_lost),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from cyclopts import Parameter
 
@@ -60,7 +60,8 @@ def search(
         message = f"The query {query!r} holds what is no character."
         raise InputError(message, remedy="Type it in UTF-8, with whole characters.")
     _, configuration = settings_of(config)
-    found = None if live else _held(configuration, query, filter_, near=near)
+    held = None if live else _held(configuration, query, filter_, near=near)
+    found = None if held is None else held.found
     pays = configuration.settings.reranker.hosted.api != NOT_HOSTED
     if found is None and not cached and (live or not pays):
         from nightrank.flows.operate.search import live_warnings, search_live
@@ -69,8 +70,9 @@ def search(
             sys.stderr.write(f"Note: {warning}\n")
         found = search_live(configuration, query, filter_by=filter_)
     if found is None:
+        assert held is not None  # what is computed is never None
         asked = repr(query) if filter_ is None else f"{query!r} with this filter"
-        message = f"The release holds no results for {asked}"
+        message = f"The release {held.release_id} holds no results for {asked}"
         message += ", nor for a query that says the same." if near else "."
         asks = ", and ask the hosted reranker" if pays else ""
         raise InputError(message, remedy=f"Use --live to compute them now{asks}, or add the query to the log.")
@@ -91,7 +93,14 @@ def search(
     return 0
 
 
-def _held(configuration: Configuration, query: str, filter_by: str | None, *, near: bool) -> CachedResults | None:
+class _Held(NamedTuple):
+    """What a release, by its id, holds; None where that is nothing."""
+
+    release_id: str
+    found: CachedResults | None
+
+
+def _held(configuration: Configuration, query: str, filter_by: str | None, *, near: bool) -> _Held:
     """What the release holds for a query, or for one that says the same."""
     from nightrank.tasks.near.cache import SearchCache
 
@@ -100,8 +109,8 @@ def _held(configuration: Configuration, query: str, filter_by: str | None, *, ne
     if near and _asks_pool(configuration.workspace, cache.release_id, found):
         from nightrank.flows.operate.search import search_pool
 
-        return search_pool(configuration, query, filter_by=filter_by) or found
-    return found
+        found = search_pool(configuration, query, filter_by=filter_by) or found
+    return _Held(cache.release_id, found)
 
 
 def _asks_pool(workspace: Workspace, release_id: str, found: CachedResults | None) -> bool:

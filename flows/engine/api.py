@@ -9,6 +9,8 @@ from tempfile import TemporaryFile
 
 from nightrank.storage.errors import InputError, MachineError
 
+LONGEST_ANSWER = 10.0  # seconds that a server which takes a question and says nothing is waited for: it is away
+
 
 def has_prefect() -> bool:
     """Whether the user's settings name a Prefect API."""

@@ -13,6 +13,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.logging import get_logger, get_run_logger
 from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
+from nightrank.flows.engine.api import LONGEST_ANSWER
 from nightrank.flows.settings_file import read_settings
 from nightrank.storage.errors import InputError
 
@@ -24,7 +25,6 @@ ON_CHANGE = "on change"  # a refresh that the watcher of a schedule began
 MISSED, AGAIN = "missed", "again"  # one that a schedule began for those that nobody could begin, or for one that failed
 MACHINE_FAILED = "machine failed"  # it failed for the machine's or a store's sake: another one may end well
 RETRIES = 3  # of what may be left out: 14 seconds
-LONGEST_ANSWER = 10.0  # seconds that each of them waits for a server that takes it and says nothing
 
 
 @contextmanager

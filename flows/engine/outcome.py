@@ -24,6 +24,7 @@ from prefect.logging import get_logger
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from nightrank.flows.command import leave_others_unheard
+from nightrank.flows.engine.api import LONGEST_ANSWER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,6 @@ R = TypeVar("R")
 PATIENCE_OF_PEOPLE = 10.0  # seconds that a person waits for a server that has gone away, once a run's work is done
 PATIENCE_OF_SERVICES = 600.0  # and a run that nobody watches, so that a server which is restarted hears of it
 BETWEEN_LOOKS = 2.0  # seconds
-LONGEST_LOOK = 10.0  # seconds
 UNRECORDED = (
     "Prefect's server went away during the run: its pages lack how it ended. What is told here is what was done."
 )
@@ -135,7 +135,7 @@ def _is_forgotten(run: UUID | None) -> bool:
     with (
         suppress(httpx.HTTPError),
         temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
-        get_client(httpx_settings={"timeout": LONGEST_LOOK}, sync_client=True) as client,
+        get_client(httpx_settings={"timeout": LONGEST_ANSWER}, sync_client=True) as client,
     ):
         try:
             client.read_flow_run(run)
@@ -147,6 +147,6 @@ def _is_forgotten(run: UUID | None) -> bool:
 def _is_away() -> bool:
     with (
         temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
-        get_client(httpx_settings={"timeout": LONGEST_LOOK}, sync_client=True) as client,
+        get_client(httpx_settings={"timeout": LONGEST_ANSWER}, sync_client=True) as client,
     ):
         return isinstance(client.api_healthcheck(), httpx.TransportError)

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.settings.whole import Settings
     from nightrank.tasks.sparse.encoder import SparsePlan
     from nightrank.tasks.stages.read import InputsRead
+    from nightrank.tasks.workers.cut import Sharding
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -62,7 +63,7 @@ PIPELINE = f"11, Unicode {unicodedata.unidata_version}"
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One run: the night as stages see it, its models (None where there is no such one), and the clock."""
+    """One run: the night as stages see it, its models (None where there is no such one), workers, and the clock."""
 
     night: Night
     embedder: LazyEmbedder
@@ -70,6 +71,7 @@ class Build:
     reranker: LazyReranker | None
     learned: LearnedOrder | None
     analyser: Analyser
+    sharding: Sharding | None
     started: float
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -152,6 +154,7 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Build]:
                 reranker=None if reranker is None else LazyReranker(reranker, settings, sharding=cut),
                 learned=learned,
                 analyser=Analyser.of(settings.bm25),
+                sharding=cut,
                 started=started,
             )
     finally:

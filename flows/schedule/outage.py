@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
 
 PASSING = (408, 429, 500, 502, 503, 504)  # answers of a server that is busy, or behind a proxy that finds it away
-LONGEST_LOOK = 10.0  # seconds: a server that answers nothing for so long is away
 LONGEST_REASON = 200  # characters
 
 
@@ -52,7 +51,7 @@ async def require_answer(client: PrefectClient) -> None:
     """Ask the server once whether it is there.
 
     Args:
-        client: Whose own time-out is ``LONGEST_LOOK``.
+        client: Whose own time-out is ``LONGEST_ANSWER``.
 
     Raises:
         Exception: It is not, of whatever kind the client raises.

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, cast
 from prefect.client.orchestration import get_client
 from prefect.runner import Runner
 
-from nightrank.flows.schedule.outage import LONGEST_LOOK, Outage, require_answer
+from nightrank.flows.engine.api import LONGEST_ANSWER
+from nightrank.flows.schedule.outage import Outage, in_brief, may_pass, require_answer
 from nightrank.flows.schedule.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -41,13 +42,14 @@ class PatientRunner(Runner):
         deployments = [one.deployment() for one in served]
         ids = [cast("UUID", self.add_deployment(deployment)) for deployment in deployments]  # no coroutine calls this
         self._upkeep = Upkeep(served, deployments, ids, register=self.aadd_deployment, tell=tell)
-        self._outage = Outage(tell, answered=datetime.now(UTC))
+        self._outage, self._tell = Outage(tell, answered=datetime.now(UTC)), tell
+        self._owed: tuple[datetime, bool] | None = None  # the look that was refused: since when, after an outage or not
         self._looking = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         """Begin, with what Prefect asks the server for again and again asked in our way."""
         await super().__aenter__()
-        client = await self._looking.enter_async_context(get_client(httpx_settings={"timeout": LONGEST_LOOK}))
+        client = await self._looking.enter_async_context(get_client(httpx_settings={"timeout": LONGEST_ANSWER}))
         poller, observer = self._scheduled_run_poller, self._cancelling_observer
         assert observer is not None
         poll, look_for_cancelled = poller._get_and_submit_flow_runs, observer._check_for_cancelled_flow_runs
@@ -85,13 +87,24 @@ class PatientRunner(Runner):
         await super().__aexit__(*raised)
 
     async def _look(self, client: PrefectClient) -> datetime:
-        """See that the server is there, and look after what it must know; when it answered."""
+        """See that the server is there, and look after what it must know; when it answered.
+
+        What it refuses, however often it is asked, keeps nothing that is due from being begun.
+        """
         await require_answer(client)
         answered = datetime.now(UTC)
-        await self._upkeep.look(
-            client,
-            since=self._outage.since or self._outage.answered,
-            was_away=self._outage.since is not None,
-            at_work=frozenset(self._scheduled_run_poller._submitting_flow_run_ids),
-        )
+        since, was_away = self._owed or (self._outage.since or self._outage.answered, self._outage.since is not None)
+        at_work = frozenset(self._scheduled_run_poller._submitting_flow_run_ids)
+        try:
+            await self._upkeep.look(client, since=since, was_away=was_away, at_work=at_work)
+            self._owed = None
+        except Exception as error:
+            if may_pass(error):
+                raise
+            if self._owed is None:
+                self._tell(
+                    f"Missed and failed refreshes are not made up for: {in_brief(error)}. What is due begins all the "
+                    "same; it is tried again."
+                )
+            self._owed = since, was_away or self._outage.since is not None
         return answered

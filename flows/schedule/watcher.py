@@ -60,7 +60,7 @@ class Watcher:
         self._tell = tell
         self._taken_in: str | None = None
         self._waiting = Waiting(quiet=settings.quiet_seconds, longest=settings.max_wait_seconds)
-        self._told = ""
+        self._told: set[str] = set()  # since something was taken in
 
     def means(self) -> Means:
         """How changes are noticed."""
@@ -118,7 +118,8 @@ class Watcher:
             self._fail(f"No refresh after changes: {reason_of(error)}")
             return
         if ended is Ended.TAKEN_IN:
-            self._taken_in, self._told = state, ""
+            self._taken_in = state
+            self._told.clear()
             self._waiting = self._waiting.succeeded()
         else:
             self._fail(f"A refresh after changes took nothing in: {ended.value}.")
@@ -129,6 +130,6 @@ class Watcher:
         self._tell_once(why)
 
     def _tell_once(self, why: str) -> None:
-        if why != self._told:
-            self._told = why
+        if why not in self._told:
+            self._told.add(why)
             self._tell(why)

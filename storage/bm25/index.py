@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import duckdb
 import numpy as np
@@ -22,6 +22,7 @@ from nightrank.storage.bm25.terms import analysis_fingerprint, count_runs_and_na
 from nightrank.storage.closing import Closing
 from nightrank.storage.errors import MachineError
 from nightrank.storage.files.database import connect, only_row
+from nightrank.storage.wide import rows_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -119,6 +120,18 @@ class PostingBlock:
     postings: Sequence[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]]
 
 
+class ChunkSlots(NamedTuple):
+    """Some chunks, by where their postings lie.
+
+    Attributes:
+        slots: int32 (n,).
+        lengths: int32 (n,), terms with their repetitions.
+    """
+
+    slots: NDArray[np.int32]
+    lengths: NDArray[np.int32]
+
+
 class Bm25Store(Closing):
     """The statistics of one release, open for reading; a context manager.
 
@@ -194,7 +207,7 @@ class Bm25Store(Closing):
         with closing(self._connection.cursor()) as cursor:
             cursor.register("wanted_chunks", pa.table({"chunk_number": distinct}))
             found = cursor.sql(_CHUNKS_AT).select(*chosen).order("chunk_number").to_arrow_table()
-        return found.select(list(columns)).take(pa.array(places))
+        return rows_at(found.select(list(columns)), places)
 
     def terms_by_number(self) -> pa.StringArray:
         """The terms, string (n_terms,), by their numbers, which is the order of their code points."""
@@ -327,24 +340,32 @@ class Bm25Store(Closing):
             cursor.register("wanted_chunks", pa.table({"chunk_number": np.unique(chunk_numbers)}))
             return cursor.sql(_POSTINGS_AT).to_arrow_table()
 
-    def posting_blocks(self, term_numbers: NDArray[np.int32]) -> Iterator[PostingBlock]:
+    def slots(self) -> NDArray[np.int32]:
+        """int32 (chunk_count,), the slot of each chunk: where its postings lie."""
+        return self._column("SELECT slot FROM chunks ORDER BY chunk_number")
+
+    def posting_blocks(
+        self, term_numbers: NDArray[np.int32], chunks: ChunkSlots | None = None
+    ) -> Iterator[PostingBlock]:
         """Where some terms are, the postings of at most ``SLOTS_PER_BLOCK`` chunks in memory at a time.
 
         Args:
             term_numbers: int32 (n,), ascending.
+            chunks: Those that are wanted, by whose places in here the blocks number them; None: all.
         """
-        slots = self._column("SELECT slot FROM chunks ORDER BY chunk_number")
-        chunk_numbers = np.full(slots.max(initial=-1) + 1, -1, dtype=np.int32)
-        chunk_numbers[slots] = np.arange(slots.size, dtype=np.int32)
+        slots, lengths_of = (self.slots(), self.lengths()) if chunks is None else chunks
+        first, end = (int(slots.min()), int(slots.max()) + 1) if slots.size else (0, 0)
+        chunk_numbers = np.full(end - first, -1, dtype=np.int32)
+        chunk_numbers[slots - first] = np.arange(slots.size, dtype=np.int32)
         lengths = np.zeros(chunk_numbers.size, dtype=np.int32)
-        lengths[slots] = self.lengths()
+        lengths[slots - first] = lengths_of
         term_slots = self._term_slots()
         places = np.full(term_slots.max(initial=-1) + 1, -1, dtype=np.int32)
         places[term_slots[term_numbers]] = np.arange(term_numbers.size, dtype=np.int32)
         counts = self.chunk_counts()
         are_few = counts[term_numbers].sum() <= FEW * counts.sum()
-        for first in range(0, chunk_numbers.size, SLOTS_PER_BLOCK):
-            block = slice(first, min(first + SLOTS_PER_BLOCK, chunk_numbers.size))
+        for start in range(first - first % SLOTS_PER_BLOCK, end, SLOTS_PER_BLOCK):
+            block = slice(max(start, first), min(start + SLOTS_PER_BLOCK, end))  # within one of those that they lie by
             with closing(self._connection.cursor()) as cursor:
                 cursor.register("wanted_terms", pa.table({"term_slot": term_slots[term_numbers]}))
                 bounds = {"first_slot": block.start, "end_slot": block.stop}
@@ -352,7 +373,8 @@ class Bm25Store(Closing):
                 statement = _ORDERED_POSTINGS_IN if in_order else _POSTINGS_IN
                 batches = cursor.sql(statement, params=bounds).to_arrow_table().to_batches()
             postings = [tuple(column.to_numpy() for column in batch.columns) for batch in batches]
-            yield PostingBlock(chunk_numbers[block], lengths[block], block.start, places, postings)
+            columns = slice(block.start - first, block.stop - first)
+            yield PostingBlock(chunk_numbers[columns], lengths[columns], block.start, places, postings)
 
     def _wanted(self, term_numbers: NDArray[np.int32]) -> pa.Table:
         numbers = np.unique(term_numbers)

@@ -85,9 +85,11 @@ def keys_of_texts(keys: pa.Array | pa.ChunkedArray, known: pa.Table) -> pa.Array
     """
     if known.num_rows == 0:
         return keys
-    places = pc.index_in(keys, value_set=known.column("query_key").combine_chunks())
-    return pc.coalesce(known.column("text_key").combine_chunks().take(_combined(places)), _combined(keys))
+    filtered, of_texts = (known.column(name).combine_chunks() for name in TEXT_KEYS.names)
 
+    def of_block(block: pa.Array) -> pa.Array:
+        return pc.coalesce(of_texts.take(pc.index_in(block, value_set=filtered)), block)
 
-def _combined(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(keys, pa.Array):
+        return of_block(keys)
+    return pa.chunked_array([of_block(block) for block in keys.chunks], type=keys.type)

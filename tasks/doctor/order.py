@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from nightrank.storage.doctor.faults import fault_of
 from nightrank.storage.records import are_people_s
+from nightrank.storage.wide import coded, rows_at, sorted_rows
 from nightrank.tasks.doctor.examined import Findings
 from nightrank.tasks.rank.candidate_grams import grams_of, texts_by_key
 from nightrank.tasks.rank.learned import FORMAT
@@ -41,7 +42,9 @@ def check_order(examined: Examined) -> Findings:
         return Findings({}, fault_of("learned order that is not the one that the release names", ["order_model"]))
     if release.settings.retrieval.chunks_per_document > 1:
         return Findings({}, [])
-    candidates = examined.files.candidates.read().sort_by([("query_key", "ascending"), ("fused_rank", "ascending")])
+    candidates = sorted_rows(
+        examined.files.candidates.read(), [("query_key", "ascending"), ("fused_rank", "ascending")]
+    )
     inputs, named = manifest.inputs, release.settings.reranker.weight
     weight = inputs.reranker_weight if named is None else named
     weighing = Weighing.of(release.settings, learned, weight=weight, log=manifest.log_means)
@@ -56,7 +59,7 @@ def _faults(candidates: pa.Table, weighing: Weighing, asked: pa.Table) -> list[F
     """Means over the log, and final scores, that are not what the candidates, by query and fused rank, give again."""
     if not candidates.num_rows:
         return []
-    groups = candidates.column("query_key").combine_chunks().dictionary_encode()
+    groups = coded(candidates.column("query_key"))
     entries = entries_of(candidates, queries=groups.indices.to_numpy(zero_copy_only=False))
     people = are_people_s(groups.dictionary, asked)
     pair_scores = candidates.column("pair_score").to_numpy()  # NaN where it is null
@@ -84,5 +87,5 @@ def _other_grams(candidates: pa.Table, asked: pa.Table, table: ChunkTable) -> li
 
 
 def _names(candidates: pa.Table, rows: NDArray[np.intp]) -> list[str]:
-    found = candidates.select(["query_key", "chunk_id"]).take(pa.array(rows)).to_pylist()
+    found = rows_at(candidates.select(["query_key", "chunk_id"]), rows).to_pylist()
     return [f"{row['query_key']} {row['chunk_id']}" for row in found]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
-import pyarrow as pa
-
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.doctor.candidates import candidate_faults, pair_score_faults
 from nightrank.storage.doctor.faults import count_fault, fault_of
@@ -14,6 +12,7 @@ from nightrank.storage.doctor.lists import leg_list_faults
 from nightrank.storage.filters.queries import conditions_of
 from nightrank.storage.memo.prune import PAIRS, memo_path
 from nightrank.storage.serving.cache import SearchCache
+from nightrank.storage.wide import rows_at
 from nightrank.tasks.doctor.examined import Findings
 from nightrank.tasks.evaluate.measures import means
 from nightrank.tasks.filters.queries import QueryFilters
@@ -133,7 +132,7 @@ def _outside_filters(examined: Examined) -> list[Fault]:
     with Bm25Store.open(files.statistics.path) as store:
         filters = QueryFilters.of_release(queries, store)
     candidates = files.candidates.read(["query_key", "chunk_id", "chunk_number"])
-    rows = candidates.take(pa.array(filters.outside(queries.column("query_key"), candidates))).to_pylist()
+    rows = rows_at(candidates, filters.outside(queries.column("query_key"), candidates)).to_pylist()
     names = [f"{row['query_key']} {row['chunk_id']}" for row in rows]
     return fault_of("candidates that their query's filter does not let through", names)
 

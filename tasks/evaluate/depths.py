@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightrank.storage.release.evaluation import DEPTHS
+from nightrank.storage.wide import codes_of, rows_at, sorted_rows
 from nightrank.tasks.evaluate.measures import evaluate_runs, named_queries, rows_of_queries, run_of
 from nightrank.tasks.rank.order import entries_of, rank_candidates
 
@@ -64,7 +65,7 @@ def evaluate_depths(
     """
     ids_by_key = named_queries(queries, {judgment.query_id for judgment in judgments})
     judged = rows_of_queries(candidates, ids_by_key)
-    listed = judged.sort_by([("query_key", "ascending"), ("fused_rank", "ascending")])
+    listed = sorted_rows(judged, [("query_key", "ascending"), ("fused_rank", "ascending")])
     runs: dict[str, list[Entry]] = {}
     for depth in depths:
         ranked = _reranked(listed, depth=min(depth, candidate_depth), weighing=weighing)
@@ -76,10 +77,10 @@ def evaluate_depths(
 
 def _reranked(listed: pa.Table, *, depth: int, weighing: Weighing) -> pa.Table:
     """What the legs list, by query key, in the order that reranking the first ``depth`` of each query gives."""
-    groups = listed.column("query_key").combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    groups = codes_of(listed.column("query_key"))
     entries = entries_of(listed, queries=groups)
     pair_scores = listed.column("pair_score").to_numpy()  # NaN where it is null
     pair_scores = np.where(entries.fused_ranks <= depth, pair_scores, np.float32(np.nan))
     scores = weighing.final_scores(entries, pair_scores)
     order, _ = rank_candidates(groups, scores, listed.column("chunk_number").to_numpy())
-    return listed.take(pa.array(order))
+    return rows_at(listed, order)

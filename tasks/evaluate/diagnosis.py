@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from nightrank.storage.legs import LEGS
 from nightrank.storage.records import ranks_within
 from nightrank.storage.release.evaluation import DIAGNOSIS
+from nightrank.storage.wide import coded, sorted_rows
 from nightrank.tasks.rank.order import best_of_each
 from nightrank.tasks.rank.results import cut_results
 
@@ -157,7 +158,7 @@ def _relevant(judgments: Sequence[Judgment], queries: pa.Table, *, ignore_identi
 
 
 def _by_rank(candidates: pa.Table, rank: str) -> pa.Table:
-    return candidates.sort_by([("query_key", "ascending"), (rank, "ascending")])
+    return sorted_rows(candidates, [("query_key", "ascending"), (rank, "ascending")])
 
 
 def _ranks(wanted: pa.Table, ranked: pa.Table, *, ignore_identical_ids: bool) -> NDArray[np.int64]:
@@ -168,8 +169,7 @@ def _ranks(wanted: pa.Table, ranked: pa.Table, *, ignore_identical_ids: bool) ->
         ranked: Rows of CANDIDATES, by query, best first.
         ignore_identical_ids: Count on as if the document that has the query's own id were not there.
     """
-    keys = ranked.column("query_key").combine_chunks().dictionary_encode()
-    documents = ranked.column("document_id").combine_chunks().dictionary_encode()
+    keys, documents = coded(ranked.column("query_key")), coded(ranked.column("document_id"))
     queries, units = (codes.indices.to_numpy(zero_copy_only=False) for codes in (keys, documents))
     best = best_of_each(queries, units, depth=max(1, ranked.num_rows))
     queries, units, places = queries[best], units[best], ranks_within(queries[best])
@@ -199,8 +199,8 @@ def _pairs(queries: NDArray[np.integer], units: NDArray[np.integer]) -> NDArray[
 
 def _codes(values: pa.ChunkedArray, dictionary: pa.Array) -> NDArray[np.int64]:
     """The place of each value in a dictionary; -1 where it is not there."""
-    places = pc.index_in(values.combine_chunks(), value_set=dictionary)
-    found: NDArray[np.int64] = pc.fill_null(places, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    places = pc.index_in(values, value_set=dictionary)
+    found: NDArray[np.int64] = pc.fill_null(places, -1).to_numpy().astype(np.int64)
     return found
 
 

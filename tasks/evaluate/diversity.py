@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from nightrank.storage.release.evaluation import COMPARISON, EVALUATION
+from nightrank.storage.wide import sorted_rows
 from nightrank.tasks.evaluate.measures import evaluate_runs, named_queries, rows_of_queries, run_of
 from nightrank.tasks.evaluate.significance import compare_evaluations
 from nightrank.tasks.rank.diversity import intra_list_distance
@@ -61,7 +62,7 @@ def compare_diversity(
         diversified, or nobody judged.
     """
     ids_by_key = named_queries(queries, {judgment.query_id for judgment in judgments})
-    ranked = rows_of_queries(candidates, ids_by_key).sort_by([("query_key", "ascending"), ("rank", "ascending")])
+    ranked = sorted_rows(rows_of_queries(candidates, ids_by_key), [("query_key", "ascending"), ("rank", "ascending")])
     if not results.diversifies or not ranked.num_rows:
         return COMPARISON.empty_table()
     plain, diverse = (

@@ -18,6 +18,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.legs import LEGS
 from nightrank.storage.records import ranks_within
 from nightrank.storage.release.evaluation import EVALUATION
+from nightrank.storage.wide import codes_of, rows_at, sorted_rows
 from nightrank.tasks.rank.order import best_of_each
 from nightrank.tasks.rank.results import cut_results
 from nightrank.tasks.trec.runs import Entry
@@ -188,7 +189,9 @@ def stage_runs(
         if stage != "static":
             ranked = _ranked(candidates, stage, candidate_depth=candidate_depth, results=results, vectors=vectors)
         elif static is not None:
-            ranked = rows_of_queries(static, ids_by_key).sort_by([("query_key", "ascending"), ("rank", "ascending")])
+            ranked = sorted_rows(
+                rows_of_queries(static, ids_by_key), [("query_key", "ascending"), ("rank", "ascending")]
+            )
         else:
             continue
         if stage == "reranker" and ranked.num_rows == 0:
@@ -252,11 +255,11 @@ def run_of(ranked: pa.Table, ids_by_key: Mapping[str, Sequence[str]], *, ignore_
         ids_by_key: The ids of the queries behind each key.
         ignore_identical_ids: Leave out the document that has the query's own id.
     """
-    keys, documents = (ranked.column(name).combine_chunks() for name in ("query_key", "document_id"))
-    groups = keys.dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    units = documents.dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    named = ["query_key", "document_id"]
+    keys, documents = (ranked.column(name) for name in named)
+    groups, units = codes_of(keys), codes_of(documents)
     kept = best_of_each(groups, units, depth=max(1, len(keys)))
-    columns = (keys.take(pa.array(kept)).to_pylist(), documents.take(pa.array(kept)).to_pylist())
+    columns = (column.to_pylist() for column in rows_at(pa.table([keys, documents], names=named), kept).columns)
     scores = (-ranks_within(groups[kept]).astype(np.float64)).tolist()
     return [
         Entry(query_id, document_id, score)
@@ -290,7 +293,7 @@ def _ranked(
         keys = [("query_key", "ascending"), ("pair_score", "descending"), ("chunk_number", "ascending")]
     else:
         keys = [("query_key", "ascending"), (order, "ascending")]
-    ranked = entries.sort_by(keys)
+    ranked = sorted_rows(entries, keys)
     if stage == "results":
         ranked = cut_results(ranked, candidate_depth=candidate_depth, settings=results, vectors=vectors)
     return ranked.select(["query_key", "document_id"])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from nightrank.storage.bm25.index import Bm25Store
+from nightrank.storage.wide import rows_at
 from nightrank.tasks.dense.retrieve import SCORES_HELD
 from nightrank.tasks.evaluate.measures import RANKED
 from nightrank.tasks.filters.queries import QueryFilters
@@ -49,7 +50,7 @@ def static_leg(release: StoredRelease, queries: pa.Table, embedder: StaticEmbedd
         leg = QueryFilters.of_release(queries, store).leg(
             lambda numbers, allowed: first_stage.dense(vectors[numbers], allowed, settings=settings, depth=depth)
         )
-        keys = queries.column("query_key").combine_chunks().take(leg.column("query_number").combine_chunks())
+        keys = rows_at(queries.select(["query_key"]), leg.column("query_number")).column(0)
         documents = store.chunks_at(leg.column("chunk_number").to_numpy(), ["document_id"]).column(0)
     return pa.table([keys, documents, leg.column("rank")], schema=RANKED)
 

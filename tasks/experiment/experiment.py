@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.errors import InputError
+from nightrank.storage.wide import WideRows, coded, rows_at
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.chunk.boundaries import chunking_fingerprint
 from nightrank.tasks.dense.retrieve import StoredVectors
@@ -36,7 +37,7 @@ from nightrank.tasks.first_stage import FirstStage
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.fusion import fuse, union_legs
 from nightrank.tasks.rank.grams import gram_shares
-from nightrank.tasks.rank.order import Weighing, final_order, name_candidates, reranked_rows
+from nightrank.tasks.rank.order import CHUNK_NAMES, Weighing, final_order, name_candidates, reranked_rows
 from nightrank.tasks.rank.order_file import learned_order
 from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.rerank.find import plan_reranker
@@ -120,7 +121,8 @@ class Experiment:
         self._now = now
         self._seed = seed
         self._spending = spending
-        self._chunks = store.chunks(["chunk_id", "chunk_hash", "document_id"])
+        chunks = store.chunks(list(CHUNK_NAMES))
+        self._chunks, self._documents = WideRows(chunks), coded(chunks.column("document_id"))
         self._table = release.chunk_table()
         self._first_stage = FirstStage.over(store, StoredVectors(self._table))
         scans = Scans(release, self._first_stage, self.queries, now)
@@ -193,12 +195,12 @@ class Experiment:
         """
         self.prepare([settings])
         fused = self._fused(settings)
-        candidates = name_candidates(fused, self.queries, self._chunks.take(fused.column("chunk_number")))
+        candidates = name_candidates(fused, self.queries, self._chunks.at(fused.column("chunk_number")))
         pair_scores = np.full(candidates.num_rows, np.nan, dtype=np.float32)
         plan = self._plan(settings.reranker)
         if plan is not None:
             asked = reranked_rows(fused, settings)
-            pair_scores[asked] = self._known_of(plan.fingerprint).scores_of(candidates.take(pa.array(asked)))
+            pair_scores[asked] = self._known_of(plan.fingerprint).scores_of(rows_at(candidates, asked))
         weighing = self._weighing(settings)
         if weighing.learned is not None:
             candidates = self._grams.beside(candidates)
@@ -283,11 +285,10 @@ class Experiment:
         return Weighing.of(settings, learned, weight=weight, log=self.release.log_means(settings))
 
     def _judged_pool(self, settings: Settings) -> JudgedCandidates:
-        documents = self._chunks.column("document_id").combine_chunks().dictionary_encode()
         return JudgedCandidates.of(
             union_legs(self._legs.of(settings), documents=self._first_stage.documents(settings)),
-            documents.indices.to_numpy(),
-            documents.dictionary.to_pylist(),
+            self._documents.indices.to_numpy(),
+            self._documents.dictionary.to_pylist(),
             self._judged_ids(),
             self.judgments,
             ignore_identical_ids=self.settings.judgments.ignore_identical_ids,
@@ -310,8 +311,8 @@ class Experiment:
         numbers = judged.query_of[judged.pool.queries]
         return pa.table(
             {
-                "query_key": self.queries.column("query_key").take(pa.array(numbers)),
-                "chunk_hash": self._chunks.column("chunk_hash").take(pa.array(judged.pool.chunks)),
+                "query_key": rows_at(self.queries.select(["query_key"]), numbers).column(0),
+                "chunk_hash": self._chunks.at(judged.pool.chunks).column("chunk_hash"),
             }
         )
 
@@ -337,8 +338,8 @@ class Experiment:
     def _pairs(self, settings: Settings) -> pa.Table:
         """The pairs that a variant has the reranker score, ``query_key`` and ``chunk_hash``."""
         fused = self._fused(settings)
-        candidates = name_candidates(fused, self.queries, self._chunks.take(fused.column("chunk_number")))
-        return candidates.select(["query_key", "chunk_hash"]).take(pa.array(reranked_rows(fused, settings)))
+        candidates = name_candidates(fused, self.queries, self._chunks.at(fused.column("chunk_number")))
+        return rows_at(candidates.select(["query_key", "chunk_hash"]), reranked_rows(fused, settings))
 
     def _fused(self, settings: Settings) -> pa.Table:
         documents = self._first_stage.documents(settings)

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.memo.pair_scores import PairMemo
+from nightrank.storage.wide import first_of_each, rows_at
 from nightrank.tasks.rank.candidate_grams import PAIR_GRAMS, texts_by_key, with_grams
 from nightrank.tasks.rerank.lazy import LazyReranker
 from nightrank.tasks.rerank.pairs import DriftCheck, PairsScored, PairTexts, score_pairs
@@ -61,9 +62,9 @@ class KnownPairs:
 
     def _numbers(self, pairs: pa.Table) -> NDArray[np.int64]:
         """One number for each pair."""
-        queries = pc.index_in(pairs.column("query_key").combine_chunks(), value_set=self._query_keys)
+        queries = pc.index_in(pairs.column("query_key"), value_set=self._query_keys)
         texts = self._texts.numbers_of(pairs.column("chunk_hash"))
-        numbers: NDArray[np.int64] = (queries.to_numpy(zero_copy_only=False).astype(np.int64) << 32) | texts
+        numbers: NDArray[np.int64] = (queries.to_numpy().astype(np.int64) << 32) | texts
         return numbers
 
 
@@ -85,10 +86,8 @@ class KnownGrams:
     def beside(self, pairs: pa.Table) -> pa.Table:
         """Pairs, ``query_key`` and ``chunk_hash`` at least, with their ``grams``."""
         found = with_grams(pairs, self._texts, self._table, known=self._known)
-        every = pa.concat_tables([self._known, found.select(PAIR_GRAMS.names).cast(PAIR_GRAMS)])
-        numbered = every.append_column("row", pa.array(np.arange(every.num_rows)))
-        rows = numbered.group_by(["query_key", "chunk_hash"]).aggregate([("row", "max")]).column("row_max")
-        self._known = every.take(rows)
+        every = pa.concat_tables([found.select(PAIR_GRAMS.names).cast(PAIR_GRAMS), self._known])
+        self._known = rows_at(every, first_of_each(every.column("query_key"), every.column("chunk_hash")))
         return found
 
 

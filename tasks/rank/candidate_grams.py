@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightrank.storage.records import CANDIDATES
+from nightrank.storage.wide import coded
 from nightrank.tasks.rank.documents import pairs_of
 from nightrank.tasks.rank.grams import GRAM_BITS, GramSearch
 
@@ -62,16 +63,16 @@ def grams_of(
         texts: What chunks say.
         known: Schema PAIR_GRAMS.
     """
-    coded = _Coded.of(pairs)
-    carried, places = coded.known(PAIR_GRAMS.empty_table() if known is None else known)
+    numbered = _Coded.of(pairs)
+    carried, places = numbered.known(PAIR_GRAMS.empty_table() if known is None else known)
     unknown = np.flatnonzero(places < 0)
     parts, at = [carried], len(carried)
-    by_query = unknown[np.argsort(coded.queries[unknown], kind="stable")]
-    blocks = np.arange(0, len(coded.keys) + QUERIES_HELD, QUERIES_HELD)
-    starts = np.searchsorted(coded.queries[by_query], blocks)
+    by_query = unknown[np.argsort(numbered.queries[unknown], kind="stable")]
+    blocks = np.arange(0, len(numbered.keys) + QUERIES_HELD, QUERIES_HELD)
+    starts = np.searchsorted(numbered.queries[by_query], blocks)
     for start, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
         rows = by_query[start:end]
-        parts.append(_looked_for(coded, rows, queries, texts))
+        parts.append(_looked_for(numbered, rows, queries, texts))
         places[rows] = np.arange(at, at + rows.size)
         at += rows.size
     return pa.concat_arrays(parts).take(pa.array(places))
@@ -108,10 +109,10 @@ class _Coded:
 
     @classmethod
     def of(cls, pairs: pa.Table) -> Self:
-        coded = [pairs.column(name).combine_chunks().dictionary_encode() for name in ("query_key", "chunk_hash")]
+        columns = [coded(pairs.column(name)) for name in ("query_key", "chunk_hash")]
         return cls(
-            *(one.dictionary for one in coded),
-            *(one.indices.to_numpy(zero_copy_only=False).astype(np.int32) for one in coded),
+            *(one.dictionary for one in columns),
+            *(one.indices.to_numpy(zero_copy_only=False).astype(np.int32) for one in columns),
         )
 
     def known(self, known: pa.Table) -> tuple[pa.Array, NDArray[np.int64]]:
@@ -132,14 +133,14 @@ class _Coded:
         return grams.cast(GRAM_BITS), places
 
 
-def _looked_for(coded: _Coded, rows: NDArray[np.intp], queries: Mapping[str, str], texts: ChunkTexts) -> pa.Array:
+def _looked_for(numbered: _Coded, rows: NDArray[np.intp], queries: Mapping[str, str], texts: ChunkTexts) -> pa.Array:
     """The grams of some pairs, by their rows (m,), from their texts."""
-    own, of_query = np.unique(coded.queries[rows], return_inverse=True)
-    wanted, of_text = np.unique(coded.texts[rows], return_inverse=True)
-    search = GramSearch.of([queries[key] for key in coded.keys.take(pa.array(own)).to_pylist()], of_query)
+    own, of_query = np.unique(numbered.queries[rows], return_inverse=True)
+    wanted, of_text = np.unique(numbered.texts[rows], return_inverse=True)
+    search = GramSearch.of([queries[key] for key in numbered.keys.take(pa.array(own)).to_pylist()], of_query)
     by_text = np.argsort(of_text, kind="stable")
     for start in range(0, wanted.size, TEXTS_HELD):
-        hashes = coded.hashes.take(pa.array(wanted[start : start + TEXTS_HELD]))
+        hashes = numbered.hashes.take(pa.array(wanted[start : start + TEXTS_HELD]))
         held = texts.rows(hashes, ["text"])
         order = pc.index_in(hashes, value_set=held.column("chunk_hash").combine_chunks())
         if order.null_count:

@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from nightrank.storage.legs import LEGS
 from nightrank.storage.records import CANDIDATES, ranking_order, ranks_within
+from nightrank.storage.wide import rows_at
 from nightrank.tasks.rank.fusion import standardise_within
 from nightrank.tasks.rank.grams import GRAM_BITS, gram_shares
 from nightrank.tasks.rank.learned import log_means
@@ -317,8 +318,8 @@ def name_candidates(fused: pa.Table, queries: pa.Table, chunks: pa.Table) -> pa.
         queries: By query number, with ``query_key``.
         chunks: Row for row with ``fused``, the columns ``CHUNK_NAMES`` of its chunks.
     """
-    keys = queries.column("query_key").take(fused.column("query_number"))
-    return pa.table({"query_key": keys, **{name: chunks.column(name) for name in CHUNK_NAMES}})
+    keys = rows_at(queries.select(["query_key"]), fused.column("query_number"))
+    return pa.table({"query_key": keys.column(0), **{name: chunks.column(name) for name in CHUNK_NAMES}})
 
 
 def reranked_rows(fused: pa.Table, settings: Settings) -> NDArray[np.intp]:
@@ -354,5 +355,5 @@ def final_order(
     columns |= {name: fused.column(name) for name in fused.schema.names if name != "query_number"}
     columns["pair_score"] = pa.array(pair_scores, from_pandas=True)  # NaN becomes null
     columns["score"] = pa.array(scores)
-    table = pa.table(columns).take(pa.array(order)).append_column("rank", pa.array(ranks))
+    table = rows_at(pa.table(columns), order).append_column("rank", pa.array(ranks))
     return table.select(CANDIDATES.names).cast(CANDIDATES)

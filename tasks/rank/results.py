@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nightrank.storage.wide import codes_of, rows_at
 from nightrank.tasks.rank.diversity import choose, cosines_of
 from nightrank.tasks.rank.fusion import minmax_within
 from nightrank.tasks.rank.order import best_of_each
@@ -46,14 +47,15 @@ def cut_results(
         ValueError: Results are diversified, and there are no vectors.
     """
     within = candidates.filter(pc.field("fused_rank") <= candidate_depth)
-    queries = _codes(within.column("query_key"))
-    units = _codes(within.column("document_id" if settings.unit == "document" else "chunk_id"))
+    queries = codes_of(within.column("query_key"))
+    units = codes_of(within.column("document_id" if settings.unit == "document" else "chunk_id"))
     if not settings.diversifies:
-        return within.take(pa.array(best_of_each(queries, units, depth=settings.depth)))
+        return rows_at(within, best_of_each(queries, units, depth=settings.depth))
     if vectors is None:
         raise ValueError("results that are diversified need the vectors of their texts")
     pools = best_of_each(queries, units, depth=max(settings.mmr_pool, settings.depth))
-    return within.take(pa.array(pools[_diverse(within.take(pa.array(pools)), settings, vectors)]))
+    pooled = rows_at(within, pools)
+    return rows_at(pooled, _diverse(pooled, settings, vectors))
 
 
 class SnippetMaker(Protocol):
@@ -102,7 +104,7 @@ def result_entries(
 
 def _diverse(pools: pa.Table, settings: ResultsSettings, vectors: VectorSource) -> NDArray[np.intp]:
     """Which entries of pools (n,), by query, then rank, are published; int (m,), by query, in their new order."""
-    queries = _codes(pools.column("query_key"))
+    queries = codes_of(pools.column("query_key"))
     relevance = minmax_within(queries, pools.column("score").to_numpy())
     starts = np.flatnonzero(np.r_[True, queries[1:] != queries[:-1]]) if queries.size else queries
     ends = np.r_[starts[1:], queries.size]
@@ -123,11 +125,3 @@ def _diverse(pools: pa.Table, settings: ResultsSettings, vectors: VectorSource) 
             )
             chosen.append(pool.start + places)
     return np.concatenate(chosen)
-
-
-def _codes(column: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    """Numbers that stand for the distinct values of a column, in order of their first coming."""
-    codes: np.ndarray[tuple[int], np.dtype[np.int32]] = (
-        column.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    )
-    return codes

@@ -98,9 +98,14 @@ def load_cross_encoder(plan: RerankerPlan) -> Any:  # noqa: ANN401 (its network'
         InputError: The folder holds no cross-encoder.
     """
     model = load_reranker(plan.folder, device=plan.device) if plan.has_card else _loaded(plan)
-    if plan.prompt is not None:
-        model.prompts, model.default_prompt_name = {"query": plan.prompt}, "query"
+    set_prompt(model, plan.prompt)
     return model
+
+
+def set_prompt(model: Any, prompt: str | None) -> None:  # noqa: ANN401
+    """Have a model of sentence-transformers be told something with each pair; None: what is its own."""
+    if prompt is not None:
+        model.prompts, model.default_prompt_name = {"query": prompt}, "query"
 
 
 def _loaded(plan: RerankerPlan) -> Any:  # noqa: ANN401

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightrank.storage.filters.queries import TEXT_KEYS, keys_of_texts, text_keys
+from nightrank.storage.wide import first_of_each, rows_at, sorted_rows
 from nightrank.tasks.rerank.scorer import PaidScorer
 from nightrank.tasks.rerank.shards import PAIRS, PairSharding, check_stored_scores
 from nightrank.tasks.runtime.progress import progress
@@ -138,7 +139,7 @@ def score_pairs(
     checked = searches = 0
     unscored = _first_of_each(missing)
     if sharding is not None and unscored.num_rows > sharding.sharding.pairs:
-        sample = _sample(pairs.take(pa.array(known)), stored, drift_check)
+        sample = _sample(pairs, known, stored, drift_check)
         checked = sample.num_rows
         _compute_in_shards(unscored, memo, texts, sharding, sample)
     elif missing.num_rows:
@@ -151,7 +152,8 @@ def score_pairs(
                 reranker.close()
             searches = reranker.searches - before
         else:
-            checked = _check_stored(pairs.take(pa.array(known)), stored, texts, reranker, drift_check)
+            sample = _sample(pairs, known, stored, drift_check)
+            checked = _check_stored(sample, texts, reranker, drift_check)
             _compute(unscored, memo, texts, reranker)
     if missing.num_rows:
         known, stored = memo.scores_of(_as_remembered(pairs))
@@ -174,14 +176,13 @@ def score_pairs(
 
 def distinct(pairs: pa.Table) -> pa.Table:
     """Each (query_key, chunk_hash) once."""
-    return pairs.group_by(["query_key", "chunk_hash"]).aggregate([])
+    columns = [pairs.column(name) for name in ("query_key", "chunk_hash")]
+    return rows_at(pairs.select(["query_key", "chunk_hash"]), first_of_each(*columns))
 
 
 def _first_of_each(pairs: pa.Table) -> pa.Table:
     """Each (text_key, chunk_hash) once, for the query by which it comes first, in their order."""
-    numbered = pairs.append_column("row", pa.array(np.arange(pairs.num_rows)))
-    rows = numbered.group_by(["text_key", "chunk_hash"]).aggregate([("row", "min")]).column("row_min").to_numpy()
-    return pairs.take(pa.array(np.sort(rows)))
+    return rows_at(pairs, first_of_each(pairs.column("text_key"), pairs.column("chunk_hash")))
 
 
 def _as_remembered(pairs: pa.Table) -> pa.Table:
@@ -189,19 +190,13 @@ def _as_remembered(pairs: pa.Table) -> pa.Table:
     return pa.table({"query_key": pairs.column("text_key"), "chunk_hash": pairs.column("chunk_hash")})
 
 
-def _check_stored(
-    pairs: pa.Table,
-    stored: NDArray[np.float32],
-    texts: PairTexts,
-    reranker: Scorer,
-    drift_check: DriftCheck,
-) -> int:
-    """Score a sample of known pairs (n,) with stored scores float32 (n,) again; how many they were."""
-    sample = _stored_in_words(_sample(pairs, stored, drift_check), texts)
-    if sample is None:
+def _check_stored(sample: pa.Table, texts: PairTexts, reranker: Scorer, drift_check: DriftCheck) -> int:
+    """Score a sample of known pairs with their ``stored`` scores again; how many they were."""
+    in_words = _stored_in_words(sample, texts)
+    if in_words is None:
         return 0
-    check_stored_scores(reranker, sample, settings=drift_check.settings, precision=drift_check.precision)
-    return int(sample.num_rows)
+    check_stored_scores(reranker, in_words, settings=drift_check.settings, precision=drift_check.precision)
+    return int(in_words.num_rows)
 
 
 def _stored_in_words(sample: pa.Table, texts: PairTexts) -> pa.Table | None:
@@ -212,10 +207,12 @@ def _stored_in_words(sample: pa.Table, texts: PairTexts) -> pa.Table | None:
     return _in_words(held, says, texts).append_column("stored", held.column("stored"))
 
 
-def _sample(pairs: pa.Table, stored: NDArray[np.float32], drift_check: DriftCheck) -> pa.Table:
-    """Some of the known pairs (n,), with their ``stored`` scores, float32 (n,)."""
+def _sample(
+    pairs: pa.Table, known: NDArray[np.int64], stored: NDArray[np.float32], drift_check: DriftCheck
+) -> pa.Table:
+    """Some of the known pairs, by their rows (n,), with their ``stored`` scores, float32 (n,)."""
     drawn = drift_check.generator.choice(stored.size, min(drift_check.settings.sample or 0, stored.size), replace=False)
-    return pairs.take(pa.array(drawn)).append_column("stored", pa.array(stored[drawn]))
+    return rows_at(pairs, known[drawn]).append_column("stored", pa.array(stored[drawn]))
 
 
 def _ask(missing: pa.Table, memo: PairMemo, texts: PairTexts, reranker: PaidScorer) -> None:
@@ -238,7 +235,7 @@ def _by_query(pairs: pa.Table, texts: PairTexts) -> pa.Table:
     """Pairs by the place of their query among the texts, which is its demand's."""
     places = pc.index_in(pairs.column("query_key"), value_set=pa.array(list(texts.queries)))
     order = [("place", "ascending"), ("chunk_hash", "ascending")]
-    return pairs.append_column("place", places).sort_by(order).drop_columns(["place"])
+    return sorted_rows(pairs.append_column("place", places), order).drop_columns(["place"])
 
 
 def _compute(missing: pa.Table, memo: PairMemo, texts: PairTexts, reranker: Scorer) -> None:
@@ -271,7 +268,7 @@ def _by_length(pairs: pa.Table, texts: PairTexts) -> pa.Table:
     lengths = texts.chunks.rows(pc.unique(pairs.column("chunk_hash")), ["tokens"])
     # A whole order, so that on a GPU the same pairs make the same batches, and with them the same scores.
     order = [("tokens", "descending"), ("chunk_hash", "ascending"), ("text_key", "ascending")]
-    return pairs.join(lengths, "chunk_hash").sort_by(order)
+    return sorted_rows(pairs.join(lengths, "chunk_hash"), order)
 
 
 def _scores(

@@ -12,6 +12,7 @@ from nightrank.storage.files.parquet import table_writer
 from nightrank.storage.keys import KEY_LENGTH
 from nightrank.storage.release.snippets import SNIPPETS
 from nightrank.storage.serving.cache import Snippet
+from nightrank.storage.wide import WideRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +38,7 @@ class SnippetCarrier:
         self._writer = writer
         keys = _as_bytes(before.column("snippet_key").to_pylist())
         order = np.argsort(keys)
-        self._before, self._keys, self._rows = before, keys[order], order
+        self._before, self._keys, self._rows = WideRows(before), keys[order], order
 
     def snippets(
         self, keys: Sequence[str], make: Callable[[Sequence[int]], Sequence[Snippet | None]]
@@ -52,7 +53,7 @@ class SnippetCarrier:
         there, missing = np.flatnonzero(rows >= 0).tolist(), np.flatnonzero(rows < 0).tolist()
         made = make(missing)
         self.made += len(made)
-        known = self._before.take(pa.array(rows[there]))
+        known = self._before.at(rows[there])
         found: list[Snippet | None] = [None] * len(keys)
         for places, snippets in ((there, _snippets_in(known)), (missing, made)):
             for place, snippet in zip(places, snippets, strict=True):

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.memo.pair_scores import PairMemo
 from nightrank.storage.records import asked_by_people
 from nightrank.storage.release.files import Candidates, ReleaseFiles
 from nightrank.storage.release.whole import whole_file
+from nightrank.storage.wide import rows_at
 from nightrank.tasks.rank.candidate_grams import PAIR_GRAMS, texts_by_key, with_grams
 from nightrank.tasks.rank.order import (
     CHUNK_NAMES,
@@ -29,6 +29,8 @@ from nightrank.tasks.runtime.retries import RETRIED
 from nightrank.tasks.runtime.stage_task import stage_task
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from nightrank.storage.release.files import Fused, Named, Queries
     from nightrank.storage.release.manifest import LogMeans
     from nightrank.tasks.night import Night
@@ -74,7 +76,7 @@ def rerank_candidates(
     done = PairsScored(0, 0, 0)
     if reranker is not None:
         rows = reranked_rows(entries, settings)
-        pairs = candidates.select(["query_key", "chunk_hash"]).take(pa.array(rows))
+        pairs = rows_at(candidates.select(["query_key", "chunk_hash"]), rows)
         texts = PairTexts.of(asked, table)
         with PairMemo(night.workspace.memo, reranker=reranker.plan.fingerprint) as memo:
             drift_check = DriftCheck(settings.drift_check, reranker.plan.precision, np.random.default_rng(night.seed))

@@ -22,6 +22,7 @@ from nightrank.storage.records import CANDIDATES, CHUNKS, are_people_s
 from nightrank.storage.release.documents import documents_digest
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.results.near import copy_near_tables
+from nightrank.storage.wide import coded, rows_at
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.rank.candidate_grams import of_this_version
 from nightrank.tasks.rank.order import Weighing, entries_of, rank_candidates
@@ -191,10 +192,10 @@ def _candidates(
     candidates = of_this_version(release.files.candidates.read())
     left = candidates.filter(pc.invert(pc.is_in(candidates.column("document_id"), value_set=ids)))
     left = left.filter(pc.invert(pc.is_in(left.column("query_key"), value_set=asked)))
-    named = left.column("query_key").combine_chunks().dictionary_encode()
+    named = coded(left.column("query_key"))
     people, queries = are_people_s(named.dictionary, release.files.queries.read()), named.indices
     order = np.lexsort((left.column("fused_rank").to_numpy(), queries.to_numpy(zero_copy_only=False)))
-    left = left.take(pa.array(order))
+    left = rows_at(left, order)
     numbers = queries.take(pa.array(order)).to_numpy(zero_copy_only=False)
     numbered = np.cumsum(~is_gone, dtype=np.int32) - 1
     columns = {name: left.column(name) for name in left.schema.names}
@@ -211,7 +212,7 @@ def _candidates(
     scores = weighing.over(log).final_scores(entries, pair_scores) if left.num_rows else np.zeros(0, np.float32)
     order, ranks = rank_candidates(numbers, scores, left.column("chunk_number").to_numpy())
     told: Mapping[str, pa.Array] = {"score": pa.array(scores[order]), "rank": pa.array(ranks)}
-    left = left.take(pa.array(order))
+    left = rows_at(left, order)
     for name, values in told.items():
         left = left.set_column(left.schema.get_field_index(name), left.schema.field(name), values)
     return left.cast(CANDIDATES), log

@@ -17,6 +17,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.keys import digest_of_sequence
 from nightrank.storage.legs import LEGS
 from nightrank.storage.records import EXTERNAL_RUN, LEG, ranking_order, ranks_within
+from nightrank.storage.wide import sorted_rows
 from nightrank.tasks.read.account import Kind
 from nightrank.tasks.trec.runs import read_run
 from nightrank.tasks.trec.unknown import unknown_documents
@@ -173,9 +174,9 @@ def run_as_leg(
     """
     coded = document_of_chunk.dictionary_encode()
     documents = coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    codes = pc.index_in(run.column("document_id").combine_chunks(), value_set=coded.dictionary)
+    codes = pc.index_in(run.column("document_id"), value_set=coded.dictionary)
     queries = run.column("query_number").to_numpy()
-    pairs = _pairs(queries, codes.to_numpy(zero_copy_only=False))
+    pairs = _pairs(queries, codes.to_numpy())
     best_pairs, best_chunks = _best_chunks(own, documents)
     chunks = np.searchsorted(documents, pairs & 0xFFFFFFFF)  # the first of each document
     if best_pairs.size:
@@ -203,9 +204,9 @@ def run_filtered(
         name: What the user calls the run.
         allowed: As there.
     """
-    first_chunks = pc.index_in(run.column("document_id").combine_chunks(), value_set=document_of_chunk)
+    first_chunks = pc.index_in(run.column("document_id"), value_set=document_of_chunk)
     queries = run.column("query_number").to_numpy()
-    stay = _let_through(queries, first_chunks.to_numpy(zero_copy_only=False), allowed)
+    stay = _let_through(queries, first_chunks.to_numpy(), allowed)
     emptied = np.setdiff1d(queries, queries[stay])
     return RunFiltered(name, int(np.count_nonzero(~stay)), frozenset(emptied.tolist()))
 
@@ -245,7 +246,7 @@ def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 def _lines(run: pa.Table) -> Iterable[str]:
     """The entries in an order of their own."""
-    ordered = run.sort_by([("query_number", "ascending"), ("document_id", "ascending")])
+    ordered = sorted_rows(run, [("query_number", "ascending"), ("document_id", "ascending")])
     columns = (ordered.column(name).to_pylist() for name in EXTERNAL_RUN.names)
     return (f"{number}\t{document_id}\t{score!r}" for number, document_id, score in zip(*columns, strict=True))
 

@@ -104,10 +104,11 @@ def shifts(before: pa.Table, now: pa.Table) -> list[Shift]:
             told = f"{words} {_short(np.median(was))} in the median live, {_short(np.median(is_now))} now"
             found.append(Shift(_distance(was, is_now, fallen_only=signal is Signal.COMMON_WORDS), told))
     for signal, (words, least) in RESEMBLANCES.items():
-        alike = resemblance(_by_key(before, signal), _by_key(now, signal))
+        means_out = signal is Signal.SIMILARITY  # its queries are paired with the same texts
+        alike = resemblance(_by_key(before, signal), _by_key(now, signal), means_out=means_out)
         if alike is not None:
             told = f"{words} of the same pairs correlate with the live ones by {alike:.2f}, of models that read by"
-            found.append(Shift(lack(alike, least=least), f"{told} {least:g} or more"))
+            found.append(Shift(lack(alike, least=least), f"{told} {least:g} or so"))
     for words, (part, whole) in DENSITIES.items():
         ratios = [_ratio(profile, part, whole) for profile in (before, now)]
         if ratios[0] and _depends_on(before, part) == _depends_on(now, part):

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from nightrank.storage.records import Judgment
+from nightrank.storage.wide import rows_at
 from nightrank.tasks.rank.fusion import fuse
 from nightrank.tasks.rank.order import CHUNK_NAMES, final_order, name_candidates, reranked_rows
 
@@ -80,7 +81,7 @@ class FusedItems:
     def pairs(self, settings: Settings) -> tuple[NDArray[np.intp], pa.Table]:
         """The rows whose pairs the reranker is asked for, and these, ``query_key`` and ``chunk_hash``."""
         rows = reranked_rows(self.entries, settings)
-        return rows, self.candidates.select(["query_key", "chunk_hash"]).take(pa.array(rows))
+        return rows, rows_at(self.candidates.select(["query_key", "chunk_hash"]), rows)
 
     def ranked(self, settings: Settings, *, weighing: Weighing, score: ScorePairs | None, grams: PairGrams) -> pa.Table:
         """The candidates in their final order, schema CANDIDATES.

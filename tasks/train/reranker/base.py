@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import fingerprint
 from nightrank.tasks.models.files import find_model, load_quietly
+from nightrank.tasks.rerank.cross_encoder import set_prompt
 from nightrank.tasks.rerank.find import NO_RERANKER, packaged_folder
 from nightrank.tasks.rerank.openvino_card import CARD_FILE as OPENVINO_CARD
 from nightrank.tasks.rerank.openvino_card import read_openvino_card
@@ -59,8 +60,15 @@ def base_files(job: TrainingJob, name: str) -> tuple[Path, str]:
     return files.folder, files.fingerprint()
 
 
-def load_base(folder: Path, *, max_length: int, device: str, seed: int) -> CrossEncoder:
-    """A cross-encoder to be trained, in single precision; a head that the model lacks is drawn from ``seed``.
+def load_base(folder: Path, *, max_length: int, device: str, seed: int, prompt: str | None = None) -> CrossEncoder:
+    """A cross-encoder to be trained, in single precision.
+
+    Args:
+        folder: Of the model.
+        max_length: Tokens of a pair.
+        device: Where it is put.
+        seed: A head that the model lacks is drawn from it.
+        prompt: What it is told with each pair, in training and ever after; None for what is the model's own.
 
     Raises:
         InputError: The folder holds no model that a cross-encoder with one output can be made of.
@@ -73,8 +81,10 @@ def load_base(folder: Path, *, max_length: int, device: str, seed: int) -> Cross
         if (folder / CARD_FILE).is_file():
             encoder = load_reranker(folder, device=device)
             encoder.max_seq_length = max_length
-            return encoder
-        return new_cross_encoder(folder, max_length=max_length, device=device)
+        else:
+            encoder = new_cross_encoder(folder, max_length=max_length, device=device)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         message = f"{folder} holds no model that a reranker can be made of: {error}"
         raise InputError(message, remedy="Give a cross-encoder with one output, or a dual encoder.") from error
+    set_prompt(encoder, prompt)
+    return encoder

@@ -32,10 +32,18 @@ class PairForward:
         network: A sequence classifier of transformers with one logit, on its device.
         tokenizer: Its tokenizer.
         precision: Of matrix products; None: what this processor is quickest in.
+        prompt: What is put before each query.
     """
 
-    def __init__(self, network: Any, tokenizer: Any, *, precision: torch.dtype | None = None) -> None:  # noqa: ANN401
-        self._tokenizer = tokenizer
+    def __init__(
+        self,
+        network: Any,  # noqa: ANN401 - transformers ships no types
+        tokenizer: Any,  # noqa: ANN401
+        *,
+        precision: torch.dtype | None = None,
+        prompt: str = "",
+    ) -> None:
+        self._tokenizer, self._prompt = tokenizer, prompt
         self._device = network.device
         self._precision = training_precision(self._device) if precision is None else precision
         self._piece_tokens = PIECE_TOKENS if self._device.type == "cpu" else GPU_PIECE_TOKENS
@@ -77,7 +85,7 @@ class PairForward:
         for max_length in set(max_lengths):  # a tokenizer cuts all that it is given at once to the same length
             rows = [row for row, most in enumerate(max_lengths) if most == max_length]
             found = self._tokenizer(
-                [queries[row] for row in rows],
+                [self._prompt + queries[row] for row in rows],
                 [texts[row] for row in rows],
                 truncation="longest_first",
                 max_length=max_length,

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nightrank.storage.files.atomic import replacing
 from nightrank.tasks.models.curve import LOSSES
+from nightrank.tasks.models.packed.probes import prompt_of
 from nightrank.tasks.rerank.packaged import network_of
 from nightrank.tasks.train.reranker.losses import listwise_loss, pointwise_loss, residual_loss
 
@@ -156,7 +157,8 @@ def train(
     """Train a reranker, going on from the checkpoint in ``folder`` if there is one.
 
     Args:
-        encoder: What is trained, where it is to run, giving raw logits; its weights change.
+        encoder: What is trained, where it is to run, giving raw logits, and what it is told with each pair; its
+            weights change.
         sampler: Draws the groups; a checkpoint sets how far it is.
         settings: How to learn; the same as the checkpoint's, though more steps may be asked for than were.
         folder: Where checkpoints are kept; it exists.
@@ -175,7 +177,7 @@ def train(
         torch.set_num_threads(settings.threads)
     network = network_of(encoder)
     network.train(mode=False)  # no dropout, whatever the model's configuration says
-    forward = PairForward(network, encoder.tokenizer)
+    forward = PairForward(network, encoder.tokenizer, prompt=prompt_of(encoder))
     state = _State.fresh(network, settings)
     checkpoint = folder / CHECKPOINT
     if checkpoint.exists():

@@ -171,7 +171,13 @@ def _learn(job: TrainingJob, training: RerankerTraining, *, queries: int) -> Rer
     execution = job.settings.execution
     device = resolve_device(execution.device)
     folder, _ = base_files(job, base_name(job, training.base))
-    encoder = load_base(folder, max_length=training.max_tokens, device=device, seed=training.seed)
+    encoder = load_base(
+        folder,
+        max_length=training.max_tokens,
+        device=device,
+        seed=training.seed,
+        prompt=job.settings.reranker.prompt,  # with which the trained model will be asked
+    )
     learning = training.learning(queries, threads=execution.threads)
     validation, _ = validation_and_test(training_set.held_out, max_validation=training.validation_queries)
 

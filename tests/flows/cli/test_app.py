@@ -238,8 +238,9 @@ def test_what_the_release_does_not_hold_is_computed_now(published: Collection, n
 def test_search_in_the_cache_alone_says_how_to_get_what_is_not_there(published: Collection, nightrank: Command) -> None:
     ended = nightrank("search", "nobody asked this", "--cached", "-c", published.settings_file, "--json")
 
+    release_id = nightrank("search", "black tea", "-c", published.settings_file, "--json").json["release_id"]
     assert (ended.code, ended.out) == (2, "")
-    assert "holds no results for 'nobody asked this'" in ended.err
+    assert f"The release {release_id} holds no results for 'nobody asked this'." in ended.err
     assert "--live" in ended.err
 
 

@@ -128,6 +128,32 @@ def test_edits_that_never_stop_are_taken_in_all_the_same_and_one_refresh_at_a_ti
     asyncio.run(day())
 
 
+def test_what_keeps_changes_from_being_seen_and_taken_in_is_told_once_each_and_then_watching_goes_on(
+    project: Path,
+) -> None:
+    right = project.read_text()
+    project.write_text("[")
+    told: list[str] = []
+    refreshes = Refreshes()
+    settings = QUICK.model_copy(update={"poll_seconds": 0.5})  # longer than it must be quiet, so that both tell in turn
+    watcher = Watcher(WatchedSource(project), refreshes, settings, tell=told.append)
+
+    async def day() -> None:
+        task = asyncio.create_task(watcher.run())
+        await asyncio.sleep(2.0)
+        assert refreshes.began == []
+        project.write_text(right)
+        await until(lambda: len(refreshes.began) == 1)
+        (project.parent / "pages" / "b.md").write_text("Wax.")
+        await until(lambda: len(refreshes.began) == 2)
+        assert not task.done()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(day())
+    assert [line.partition(":")[0] for line in told] == ["Changes cannot be seen", "No refresh after changes"]
+
+
 @pytest.mark.slow
 def test_what_took_nothing_in_is_tried_again_and_told_once(project: Path) -> None:
     async def day() -> None:

@@ -19,6 +19,7 @@ from nightrank.tasks.kernels.top_documents import BYTES_HELD, Documents
 from nightrank.tasks.legs import filtered as module
 from nightrank.tasks.legs.carried import ListedQueries, lists_by_key, lists_by_number
 from nightrank.tasks.legs.filtered import CarriedOver, update_filtered
+from nightrank.tasks.legs.spread import SpreadQueries, SpreadVectors
 from nightrank.tasks.legs.texts import Texts
 from tests.support.legs_by_loop import chunks_by_query, cut_by_loop, documents_of
 from tests.tasks.legs.test_lists import blocks, hashes_of, vector_of, whole_rankings
@@ -63,7 +64,7 @@ class History:
         self,
         chunks: list[Chunk],
         asked: list[Query],
-        vectors: Counted,
+        vectors: Counted | SpreadVectors[Block],
         *,
         depth: int,
         slack: int,
@@ -79,7 +80,7 @@ class History:
         queries = ListedQueries.of(pa.array([f"{query} {condition}" for query, condition in asked]), asking.contents())
         outcome = update_filtered(
             lists_by_number(self.lists, queries, texts),
-            asking,
+            SpreadQueries(asking, vectors) if isinstance(vectors, SpreadVectors) else asking,
             texts=texts,
             filters=QueryFilters(conditions, AllowedChunks.of(masks, chunk_count=len(chunks))),
             vectors=vectors,

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightrank.storage.records import FUSED
+from nightrank.storage.wide import rows_at
 from nightrank.tasks.rank.grams import GRAM_BITS
 from nightrank.tasks.rank.learned import LearnedOrder
 from nightrank.tasks.rank.order import (
@@ -20,10 +21,13 @@ from nightrank.tasks.rank.order import (
     entries_of,
     final_order,
     first_stage_scores,
+    name_candidates,
     rank_candidates,
     weighted_scores,
 )
 from nightrank.tasks.rank.order_file import read_order
+from nightrank.tasks.rank.results import cut_results
+from nightrank.tasks.settings.ranking import ResultsSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -231,3 +235,35 @@ def test_of_entries_that_legs_like_the_same_the_one_with_more_grams_comes_first(
 
 def test_candidates_of_older_releases_have_no_grams() -> None:
     assert entries_of(two_entries()).grams.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.slow  # seconds, and some 7 GB of memory
+def test_candidates_may_name_more_than_offsets_of_32_bits_reach() -> None:
+    queries = 1_050  # of two candidates each, whose ids have a mebibyte: 2 GiB are 2,048
+    entries = 2 * queries
+    number = np.arange(entries, dtype=np.int32)
+    fused = pa.table(
+        {
+            "query_number": number // 2,
+            "chunk_number": number % 2,
+            "bm25_score": (number % 2).astype(np.float32),
+            "bm25_rank": 2 - number % 2,
+            **{f"{leg}_score": pa.nulls(entries, pa.float32()) for leg in ("dense", "sparse")},
+            **{f"{leg}_rank": pa.nulls(entries, pa.int32()) for leg in ("dense", "sparse")},
+            "fused_score": (number % 2).astype(np.float32),
+            "fused_rank": 2 - number % 2,
+        }
+    ).select(FUSED.names)
+    ids = ["a" * 1_048_576, "b" * 1_048_576]
+    chunks = pa.table({"chunk_id": ["a#0", "b#0"], "chunk_hash": ["1", "2"], "document_id": ids})
+    asked = pa.table({"query_key": [f"q{query}" for query in range(queries)]})
+    named = name_candidates(fused, asked, rows_at(chunks, number % 2))
+    assert named.column("document_id").nbytes > 1 << 31
+    unscored = np.full(entries, np.nan, dtype=np.float32)
+    ordered = final_order(named, fused.cast(FUSED), unscored, weighing=Weighing({"bm25": 1.0}, 0.0))
+    del named
+    assert ordered.column("chunk_id").to_pylist() == ["b#0", "a#0"] * queries
+    results = cut_results(ordered, candidate_depth=10, settings=ResultsSettings(depth=1), vectors=None)
+    assert results.select(["query_key", "chunk_id"]).to_pylist() == [
+        {"query_key": f"q{query}", "chunk_id": "b#0"} for query in range(queries)
+    ]

@@ -52,8 +52,8 @@ class PairRows:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """int64 (n,), tokens of each pair behind the prefix that it begins with."""
-        return np.array([self._rest(row).size for row in range(len(self.ids))], dtype=np.int64)
+        """int64 (n,), tokens of each pair, whole: a pair of few own ones holds keys and values of all that it sees."""
+        return np.array([ids.size for ids in self.ids], dtype=np.int64)
 
     def packed(self, rows: NDArray[np.intp]) -> PackedTokens:
         """Some of the pairs, whole, end to end, in the order of ``rows`` int (m,)."""

@@ -139,7 +139,7 @@ def pairs(values: NDArray[np.float64], signal: Signal) -> pa.Table:
 def test_a_model_that_does_not_read_is_refused_and_another_one_that_reads_is_not(signal: Signal, says: str) -> None:
     generator = np.random.default_rng(0)
     live, noise = generator.normal(0.0, 1.0, (2, 40, 12))
-    another = -20.0 + 300.0 * (live + 1.5 * noise) ** 3  # other values, in an order that resembles the live one
+    another = -20.0 + 300.0 * (live + 0.5 * noise) ** 3  # other values, in an order that resembles the live one
 
     assert profile_gate(shifts(pairs(live, signal), pairs(another, signal)), max_shift=0.3).value == 0.0
     gate = profile_gate(shifts(pairs(live, signal), pairs(noise, signal)), max_shift=0.3)

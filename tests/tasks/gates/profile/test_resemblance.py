@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
 import pytest
 
 from nightrank.tasks.gates.profile.resemblance import FEWEST_PAIRS, resemblance
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SIX = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
 
@@ -18,6 +24,25 @@ def test_it_is_the_order_that_counts_and_ties_share_their_ranks() -> None:
     assert resemblance(live, values(SIX[::-1])) == pytest.approx(-1.0)
     # as of ranks 1.5 1.5 3.5 3.5 5.5 5.5 against 1 to 6: 16 / sqrt(17.5 * 16)
     assert resemblance(live, values([0.0, 0.0, 1.0, 1.0, 2.0, 2.0])) == pytest.approx(16 / (17.5 * 16) ** 0.5)
+
+
+def test_what_all_pairs_of_a_query_or_of_a_text_have_can_be_left_out() -> None:
+    generator = np.random.default_rng(3)
+    queries, texts = 100 * generator.permutation(20), 3 * generator.permutation(12)
+    said, other = generator.normal(0.0, 1.0, (2, 20, 12))
+
+    def pairs(of: NDArray[np.float64]) -> dict[str, float]:
+        return {f"q{row} t{column}": float(of[row, column]) for row in range(20) for column in range(12)}
+
+    means = queries[:, None] + texts
+    first, second = pairs(means + said), pairs(means + other)  # which have nothing in common but these
+    plain, without = resemblance(first, second), resemblance(first, second, means_out=True)
+    assert plain is not None
+    assert plain > 0.9
+    assert without is not None
+    assert abs(without) < 0.2
+    assert resemblance(first, first, means_out=True) == pytest.approx(1.0)
+    assert resemblance(pairs(means.astype(np.float64)), first, means_out=True) is None
 
 
 def test_a_model_that_says_the_same_of_all_resembles_none_and_a_live_one_that_does_says_nothing() -> None:

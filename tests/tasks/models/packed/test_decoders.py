@@ -259,12 +259,36 @@ def test_a_pair_whose_tokens_begin_otherwise_goes_on_from_nothing(tmp_path: Path
     rows = pair_tokenizer(causal(tmp_path)).pairs(*map(list, zip(*pairs, strict=True)))
     assert rows.queries.tolist() == [0, 0, NOTHING, NOTHING]
     assert [ids.size for ids in rows.ids[2:]] == [LONGEST, LONGEST]
-    assert rows.lengths.tolist() == [
+    assert [rows.rests(np.array([row])).ids.size for row in range(4)] == [
         rows.ids[0].size - rows.prefixes[0].size,
         rows.ids[1].size - rows.prefixes[0].size,
         LONGEST,
         LONGEST,
     ]
+
+
+def test_a_batch_stays_within_its_tokens_with_what_its_pairs_go_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = 2000
+    scorer = DecoderScorer(causal(tmp_path), InBatches(budget))
+    seen: list[int] = []
+    last_states = PackedDecoder.last_states
+
+    def counted(
+        decoder: PackedDecoder, batches: Sequence[PackedTokens], behind: Sequence[Sequence[Prefix | None]]
+    ) -> list[torch.Tensor]:
+        for tokens, prefixes in zip(batches, behind, strict=True):
+            seen.append(int(tokens.ids.size) + sum(prefix.length for prefix in prefixes if prefix is not None))
+        return last_states(decoder, batches, behind)
+
+    monkeypatch.setattr(PackedDecoder, "last_states", counted)
+    long_query, texts = "read tables of a file " * 12, texts_of(2, 60, longest=6)
+    rows = scorer.tokens_of([(long_query, text) for text in texts])
+    assert sum(int(rows.rests(np.array([row])).ids.size) for row in range(60)) < budget < sum(rows.lengths)
+    scorer.score([long_query] * 60, texts)
+    assert max(seen) <= budget
+    assert len(seen) <= 2 * sum(seen) / budget
 
 
 def test_few_prefixes_are_held_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

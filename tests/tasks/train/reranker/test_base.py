@@ -55,6 +55,23 @@ def test_a_cross_encoder_starts_with_the_scores_that_it_gives(models: Models) ->
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def test_it_is_told_what_the_trained_one_will_be_told_and_keeps_it(models: Models, tmp_path: Path) -> None:
+    pairs = [("read csv", "The csv module reads tables."), ("read csv", "A lock file.")]
+
+    def scores(**settings: str) -> list[float]:
+        plan = plan_local(RerankerSettings.model_validate(settings), ExecutionSettings(device="cpu"), base=tmp_path)
+        queries, texts = zip(*pairs, strict=True)
+        return Reranker(plan, batch_tokens=512).score(queries, texts, np.array([6, 4])).tolist()
+
+    told = scores(model=str(models.reranker), prompt="find tables ")
+    assert told != scores(model=str(models.reranker))
+    encoder = load_base(models.reranker, max_length=64, device="cpu", seed=1, prompt="find tables ")
+    found = encoder.predict(pairs, show_progress_bar=False, convert_to_numpy=True)
+    np.testing.assert_allclose(found, told, atol=1e-5)
+    encoder.save_pretrained(str(tmp_path / "trained"), create_model_card=False)
+    np.testing.assert_allclose(scores(model="trained"), told, atol=1e-5)
+
+
 def test_the_seed_decides_a_fresh_head_and_nothing_else(models: Models) -> None:
     networks = [
         network_of(load_base(models.embedder, max_length=64, device="cpu", seed=seed)).state_dict()

@@ -31,10 +31,10 @@ GROUPS = GroupSettings(
 WORDS = ("red", "blue", "green", "white", "black", "brown")
 
 
-def sampler() -> GroupSampler:
+def sampler(*, before: str = "") -> GroupSampler:
     passages = [Passage(word, "", f"a {word} thing") for word in WORDS]
     queries = [
-        MinedQuery(f"what is {word}", ((place, 1.0),), (((place + 1) % 6, 0.5),), -1.0)
+        MinedQuery(f"{before}what is {word}", ((place, 1.0),), (((place + 1) % 6, 0.5),), -1.0)
         for place, word in enumerate(WORDS)
     ]
     return GroupSampler({"colours": MinedSource(passages, queries, 1.0)}, GROUPS)
@@ -92,6 +92,17 @@ def test_a_residual_share_teaches_what_the_teacher_gets_wrong(tmp_path: Path, mo
     assert first_loss(1.0, 1.0) == pytest.approx(plain, abs=1e-5)  # the teacher tells nothing
     assert first_loss(1.0, -1.0) < 1e-3  # it has said all
     assert first_loss(0.5, -1.0) == pytest.approx(plain / 2, abs=1e-3)
+
+
+def test_a_model_learns_with_what_it_is_told_with_each_pair(tmp_path: Path, models: Models) -> None:
+    losses = []
+    for prompt, before in (("name a colour ", ""), (None, "name a colour "), (None, "")):
+        folder = tmp_path / f"{prompt}{before}"
+        folder.mkdir()
+        model = load_base(models.embedder, max_length=16, device="cpu", seed=1, prompt=prompt)
+        learnt = train(model, sampler(before=before), settings(4), folder=folder, report=nothing)
+        losses.append(learnt.losses.column("loss").to_pylist())
+    assert losses[0] == losses[1] != losses[2]
 
 
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(tmp_path: Path, models: Models) -> None:
