@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nightrank.tasks.rerank.packaged import load_reranker
+from nightrank.tasks.rerank.cross_encoder import Reranker, about_tokens
+from nightrank.tasks.rerank.find import plan_local
+from nightrank.tasks.settings.operation import ExecutionSettings
+from nightrank.tasks.settings.ranking import RerankerSettings
 from nightrank.tasks.train.reranker.stages import score_held_out
 from nightrank.tasks.train.reranker.validate import WEIGHTS, by_weight, choose_weight, fused_ndcg
 
@@ -19,9 +22,8 @@ if TYPE_CHECKING:
     from nightrank.tasks.train.sets import TrainingSet
     from recipes.packaged_reranker.recipe import Source
 
-LEFT_OUT, HELD_OUT = 60, 6  # queries of a source, left out whole or not
-DEPTH = 30  # candidates of a query
-BATCH = 32  # pairs
+LEFT_OUT, HELD_OUT = 40, 4  # queries of a source, left out whole or not
+DEPTH = 20  # candidates of a query
 SHOWN = (0.3, 0.5)  # weights in the table, beside none, the chosen one and the reranker alone
 
 
@@ -35,12 +37,12 @@ def figures(
         sets: Of every source.
         device: Where it runs.
     """
-    model = load_reranker(folder, device=device)
+    settings = RerankerSettings(model=str(folder))
+    plan = plan_local(settings, ExecutionSettings.model_validate({"device": device}), base=folder.parent)
+    reranker = Reranker(plan)
 
     def score(queries: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:
-        pairs = list(zip(queries, texts, strict=True))
-        scores = model.predict(pairs, batch_size=BATCH, show_progress_bar=False, convert_to_numpy=True)
-        return np.asarray(scores, dtype=np.float32)
+        return reranker.score(queries, texts, about_tokens(texts))
 
     by_group: dict[str, list[dict[float | str, NDArray[np.float64]]]] = {}
     for source, whole in sets.items():
