@@ -183,7 +183,7 @@ def fused_ranks(
     return ranks_by_score(queries, np.sum([reciprocal_rank(ranks[leg], k=RRF_K) for leg in legs], axis=0))
 
 
-def ranks_of(queries: NDArray[np.integer], scores: NDArray[np.float32]) -> NDArray[np.int64]:
+def ranks_of(queries: NDArray[np.integer], scores: NDArray[np.floating]) -> NDArray[np.int64]:
     """The ranks (n,) of scores in their query, from 1; 0 where there is none.
 
     >>> ranks_of(np.array([0, 0, 0, 1]), np.array([0.5, np.nan, 2.0, 1.0], dtype=np.float32)).tolist()

@@ -105,7 +105,8 @@ def measured(scored: Scored, order: LearnedOrder, *, with_reranker: bool) -> dic
     for scores in legs.values():
         there = ~np.isnan(scores)
         halves[there] += minmax_within(queries[there], scores[there]) / len(LEGS)
-    stages = {**{leg: np.where(np.isnan(own), -np.inf, own) for leg, own in legs.items()}, "halves": halves, "rrf": rrf}
+    stages: dict[str, NDArray[np.float64]] = {"halves": halves, "rrf": rrf}
+    stages |= {leg: np.where(np.isnan(own), -np.inf, own) for leg, own in legs.items()}
     values = {name: ndcg(queries, own, relevant, counts) for name, own in stages.items()}
     found = {BEST: max(values.values())}
     if with_reranker:

@@ -90,7 +90,9 @@ def test_any_history_by_workers_is_that_of_one_process(
             documents = Documents(documents_of(len(chunks), generator), chunks_a_document)
         with pytest.MonkeyPatch.context() as monkeypatch:
             monkeypatch.setattr(filtered, "_bytes_each", lambda *_: BYTES_HELD // queries_at_once)
-            expected = alone.night(chunks, asked, vectors, depth=depth, slack=slack, documents=documents)
+            expected = alone.night(
+                chunks, asked, SpreadVectors(vectors, None), depth=depth, slack=slack, documents=documents
+            )
             found = spread.night(chunks, asked, by_workers, depth=depth, slack=slack, documents=documents)
         assert found.leg.equals(expected.leg)
         assert found.scanned == expected.scanned

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -76,14 +76,15 @@ class History:
         conditions = [condition for _, condition in asked]
         masks = {condition: let_through(chunks, condition) for condition in conditions if condition is not None}
         was = {condition: let_through(self.chunks, condition) for condition in masks}
-        asking = DenseQueries(np.stack([vector_of(query) for query, _ in asked]))
+        asking: Any = DenseQueries(np.stack([vector_of(query) for query, _ in asked]))
         queries = ListedQueries.of(pa.array([f"{query} {condition}" for query, condition in asked]), asking.contents())
+        met: Any = vectors  # with the same blocks, here or sent
         outcome = update_filtered(
             lists_by_number(self.lists, queries, texts),
-            SpreadQueries(asking, vectors) if isinstance(vectors, SpreadVectors) else asking,
+            SpreadQueries(asking, met) if isinstance(vectors, SpreadVectors) else asking,
             texts=texts,
             filters=QueryFilters(conditions, AllowedChunks.of(masks, chunk_count=len(chunks))),
-            vectors=vectors,
+            vectors=met,
             carried_over=CarriedOver(
                 added,
                 pa.chunked_array([hashes_of([text for text, _ in self.chunks])]),

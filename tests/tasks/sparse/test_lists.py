@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -82,12 +82,14 @@ class History:
         was = {condition: let_through(self.chunks, condition) for condition in masks}
         queries = SparseQueries(vectors_of([row_of(query) for query, _ in asked]))
         listed = ListedQueries.of(pa.array([f"{query} {condition}" for query, condition in asked]), queries.contents())
+        asking: Any = queries  # what it meets has the same blocks, here or sent
+        met: Any = stored
         outcome = update_filtered(
             lists_by_number(self.lists, listed, texts),
-            SpreadQueries(queries, stored) if isinstance(stored, SpreadVectors) else queries,
+            SpreadQueries(asking, met) if isinstance(stored, SpreadVectors) else asking,
             texts=texts,
             filters=QueryFilters(conditions, AllowedChunks.of(masks, chunk_count=len(chunks))),
-            vectors=stored,
+            vectors=met,
             carried_over=CarriedOver(
                 added,
                 pa.chunked_array([hashes_of([text for text, _ in self.chunks])]),
