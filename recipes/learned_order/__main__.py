@@ -99,7 +99,8 @@ def scored_collections(
                 continue
             if not legs_path.is_file():
                 listed(part, encoders()).write(legs_path)
-            reranked(Scored.read(legs_path), part, rerank()).write(path)
+            scored = Scored.read(legs_path)
+            (scored if collection.is_learnt_from else reranked(scored, part, rerank())).write(path)
         found[collection.name] = Scored.read(path)
         print(f"{len(found)} of {len(collections)}: {collection.name}", flush=True)  # noqa: T201 (a program's output)
     return found

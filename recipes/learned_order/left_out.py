@@ -62,7 +62,8 @@ def main(
         order = fit([one for name, one in scored.items() if of[name].group not in left_out], FITTING, reranker=reranker)
         for name in [name for name in scored if of[name].group in left_out]:
             kind = "English" if of[name].language == "en" else "others"
-            for depth, with_reranker in product(DEPTHS, (False, True)):
+            asked = (False, True) if np.isfinite(scored[name].pair_scores).any() else (False,)
+            for depth, with_reranker in product(DEPTHS, asked):
                 found = measured(scored[name].cut(depth), order, with_reranker=with_reranker)
                 rows.append((kind, depth, with_reranker, found))
     for kind, depth, with_reranker in product(("English", "others"), DEPTHS, (False, True)):
@@ -97,6 +98,7 @@ def measured(scored: Scored, order: LearnedOrder, *, with_reranker: bool) -> dic
     if with_reranker:
         asked = fused <= RERANKED
         pairs[asked] = scored.pair_scores[listed][asked]
+        kept &= ~np.isnan(pairs)
     grams = gram_shares(queries, scored.grams.filter(pa.array(listed)))
     entries = Entries(queries=queries, fused_scores=rrf, fused_ranks=fused, legs=legs, grams=grams)
     weighing = Weighing(dict.fromkeys(LEGS, 0.5), 0.0, order, with_reranker)
