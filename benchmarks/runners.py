@@ -3,8 +3,9 @@
     python -m benchmarks.runners --work FOLDER
 
 Tiny random models, so that nearly all of the time is what surrounds them: a cluster that starts, processes that load
-their models, shards that are written, sent, read back and committed. No speed-up is claimed or looked for: that takes
-real models and as many processors, or GPUs, as workers. What a shard costs is the difference between many shards and
+their models, shards that are written, sent, read back and committed. The first stage is cut too, into as many ranges.
+No speed-up is claimed or looked for: that takes real models, large collections and as many processors, or GPUs, as
+workers; one process retrieves on all cores that there are. What a shard costs is the difference between many shards and
 few, divided by how many more they are; the rest is the start. Each release must be the one of one process.
 """
 
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 
     from nightrank.flows.night.summary import Summary
 
-STAGES = ("embed", "embed queries", "rerank")  # those that are cut into shards
+STAGES = ("embed", "embed queries", "rerank", "retrieve bm25", "retrieve dense")  # those that are cut into shards
+CUTS = 4  # of them into so many shards each; a few queries are one
 MANY = 4  # times as many shards as in the night with few
 
 
@@ -87,13 +89,14 @@ def main() -> None:
                 "workers": options.workers,
                 "shard_texts": ceil(summary.counts.chunks_embedded / shards),
                 "shard_pairs": ceil(summary.counts.pairs_scored / shards),
+                "shard_scores": ceil(summary.counts.queries * summary.counts.texts / shards),
             }
             seconds, _ = _night(work, f"{runner}-{shards}", sections, execution)
             comparison = compare_releases(
                 FolderWorkspace(work / "workspace-local"), FolderWorkspace(work / f"workspace-{runner}-{shards}")
             )
             equal = str(comparison) if comparison.is_same_but_for_ties else f"OTHER: {comparison}"
-            nights.append(Night(runner, 2 * shards, seconds, equal))
+            nights.append(Night(runner, CUTS * shards, seconds, equal))
     _report(nights, costs_of(nights), as_json=options.json)
     raise SystemExit(any(night.equal.startswith("OTHER") for night in nights))
 
@@ -147,7 +150,7 @@ def _report(nights: Sequence[Night], costs: Sequence[Cost], *, as_json: bool) ->
         found = {"nights": [asdict(night) for night in nights], "costs": [asdict(cost) for cost in costs]}
         print(json.dumps({**found, "machine": machine()}))
         return
-    table = Table("runner", "shards", "seconds of embedding and reranking", "release")
+    table = Table("runner", "shards", "seconds of embedding, retrieving and reranking", "release")
     for night in nights:
         table.add_row(night.runner, str(night.shards or "-"), f"{night.seconds:.1f}", night.equal)
     costly = Table("runner", "start, seconds a night", "seconds a shard")
@@ -166,7 +169,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--texts", type=int, default=4000)
     parser.add_argument("--queries", type=int, default=200)
-    parser.add_argument("--shards", type=int, default=4, help="of either stage, in the night with few")
+    parser.add_argument("--shards", type=int, default=4, help="of each stage, in the night with few")
     return parser.parse_args()
 
 

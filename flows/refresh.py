@@ -72,9 +72,9 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
         asked = stage(compile_filters, night, inputs.queries, index)
         queries = stage(embed_queries, night, asked.queries, vectors, embedder)
         encoded = stage(encode_sparse, night, asked, index, sparse)
-        bm25_leg = stage(retrieve_lexical, night, asked, index)
-        dense = stage(retrieve_semantic, night, asked, queries, index)
-        weighted = stage(retrieve_weighted, night, asked, encoded, index)
+        bm25_leg = stage(retrieve_lexical, night, asked, index, sharding=build.sharding)
+        dense = stage(retrieve_semantic, night, asked, queries, index, sharding=build.sharding)
+        weighted = stage(retrieve_weighted, night, asked, encoded, index, sharding=build.sharding)
         fused = stage(
             fuse_legs, night, bm25_leg, dense.leg, weighted.leg, runs=inputs.external_runs, asked=asked, index=index
         )

@@ -51,18 +51,19 @@ if TYPE_CHECKING:
     from nightrank.tasks.settings.whole import Settings
     from nightrank.tasks.sparse.encoder import SparsePlan
     from nightrank.tasks.stages.read import InputsRead
+    from nightrank.tasks.workers.cut import Sharding
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 # Raise it when a stage comes to compute something else from the same inputs: then everything is made from nothing. What
 # characters are, and so terms and grams, is as this Python's version of Unicode has it.
-PIPELINE = f"10, Unicode {unicodedata.unidata_version}"
+PIPELINE = f"11, Unicode {unicodedata.unidata_version}"
 
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One run: the night as stages see it, its models (None where there is no such one), and the clock."""
+    """One run: the night as stages see it, its models (None where there is no such one), workers, and the clock."""
 
     night: Night
     embedder: LazyEmbedder
@@ -70,6 +71,7 @@ class Build:
     reranker: LazyReranker | None
     learned: LearnedOrder | None
     analyser: Analyser
+    sharding: Sharding | None
     started: float
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -152,6 +154,7 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Build]:
                 reranker=None if reranker is None else LazyReranker(reranker, settings, sharding=cut),
                 learned=learned,
                 analyser=Analyser.of(settings.bm25),
+                sharding=cut,
                 started=started,
             )
     finally:

@@ -132,7 +132,7 @@ def sharding(execution: ExecutionSettings, shared: SharedFolder) -> Iterator[Sha
     _require_api_for(execution.runner_address)
     workers = ShardWorkers(kind)
     try:
-        yield Sharding(workers, _place(execution), execution.shard_texts, execution.shard_pairs)
+        yield Sharding(workers, _place(execution), execution.shard_texts, execution.shard_pairs, execution.shard_scores)
     finally:
         workers.close()
         with suppress(NightrankError):  # what had gone wrong before counts; the next writer clears it away

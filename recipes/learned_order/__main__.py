@@ -2,13 +2,14 @@
 
     python -m recipes.learned_order --data DIR --output DIR [--reranker MODEL] [--sparse MODEL] [--leave-out FAMILY ...]
 
-Legs and reranker say what they find in each collection, once, kept in the output folder (under another reranker in
-another folder); the fit takes a minute. With ``--leave-out`` the file is one that never saw these families. It needs
-the extra ``sparse`` where no other sparse model is named.
+Legs and reranker say what they find in each collection, once, kept in the output folder: those of another reranker in
+another folder, for which the legs are not asked again. The fit takes a minute. With ``--leave-out`` the file is one
+that never saw these families. It needs the extra ``sparse`` where no other sparse model is named.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,13 +23,14 @@ from nightrank.tasks.rerank.cross_encoder import Reranker, about_tokens
 from nightrank.tasks.rerank.find import plan_local
 from nightrank.tasks.settings.operation import ExecutionSettings
 from nightrank.tasks.settings.ranking import RerankerSettings
-from recipes.learned_order.collections import Models, Scored, read_slice, score
+from recipes.learned_order.collections import Scored, listed, read_slice, reranked
 from recipes.learned_order.fit import fit
 from recipes.learned_order.recipe import COLLECTIONS, FITTING, MIN_QUERIES, Collection
 from recipes.legs import load_encoders
 
 if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
+    from recipes.learned_order.collections import Rerank
 
 app = App(name="recipes.learned_order", help="Fit the learned order.")
 
@@ -83,36 +85,36 @@ def scored_collections(
         reranker: Whose scores they have.
         sparse: The sparse encoder.
     """
-    folder = output / f"scored-{Path(reranker).name}"
-    folder.mkdir(parents=True, exist_ok=True)
-    models: Models | None = None
+    own, of_legs = output / f"scored-{Path(reranker).name}", output / "legs"
+    for folder in (own, of_legs):
+        folder.mkdir(parents=True, exist_ok=True)
+    encoders = cache(lambda: load_encoders(sparse=sparse, base=data))
+    rerank = cache(lambda: load_rerank(data, reranker=reranker))
     found: dict[str, Scored] = {}
     for collection in collections:
-        path = folder / f"{collection.name}.npz"
+        path, legs_path = (folder / f"{collection.name}.npz" for folder in (own, of_legs))
         if not path.is_file():
             part = read_slice(collection, data)
             if len(part.queries) < MIN_QUERIES:
                 continue
-            models = load_models(data, reranker=reranker, sparse=sparse) if models is None else models
-            score(part, models).write(path)
+            if not legs_path.is_file():
+                listed(part, encoders()).write(legs_path)
+            scored = Scored.read(legs_path)
+            (scored if collection.is_learnt_from else reranked(scored, part, rerank())).write(path)
         found[collection.name] = Scored.read(path)
         print(f"{len(found)} of {len(collections)}: {collection.name}", flush=True)  # noqa: T201 (a program's output)
     return found
 
 
-def load_models(base: Path, *, reranker: str, sparse: str) -> Models:
-    """The models that make the scores.
+def load_rerank(base: Path, *, reranker: str) -> Rerank:
+    """What makes pair scores.
 
     Args:
-        base: What relative folders of models are relative to.
+        base: What a relative folder is relative to.
         reranker: A packaged name, a folder or a hub id.
-        sparse: Likewise.
     """
     cross_encoder = Reranker(plan_local(RerankerSettings(model=reranker), ExecutionSettings(), base=base))
-    return Models(
-        encoders=load_encoders(sparse=sparse, base=base),
-        rerank=lambda queries, texts: np.asarray(cross_encoder.score(queries, texts, about_tokens(texts))),
-    )
+    return lambda queries, texts: np.asarray(cross_encoder.score(queries, texts, about_tokens(texts)))
 
 
 if __name__ == "__main__":

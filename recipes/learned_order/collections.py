@@ -20,7 +20,7 @@ from nightrank.tasks.rank.fusion import reciprocal_rank, union_legs
 from nightrank.tasks.rank.grams import GRAM_BITS, grams_in
 from nightrank.tasks.rank.lists import ranks_by_score
 from nightrank.tasks.train.sources import Passage, beir_passages, beir_queries
-from recipes.learned_order.recipe import PASSAGES, QUERIES, RERANKED, SEED
+from recipes.learned_order.recipe import ASKED, PASSAGES, QUERIES, RERANKED, SEED
 from recipes.legs import SETTINGS, find
 
 if TYPE_CHECKING:
@@ -32,20 +32,9 @@ if TYPE_CHECKING:
     from recipes.learned_order.recipe import Collection
     from recipes.legs import Encoders
 
+    Rerank = Callable[[Sequence[str], Sequence[str]], NDArray[np.float32]]
+
 RRF_K = 60  # as in the settings
-
-
-@dataclass(frozen=True, slots=True)
-class Models:
-    """What makes the scores.
-
-    Attributes:
-        encoders: Of the legs over vectors.
-        rerank: Queries and texts, pair by pair, to scores, float32 (n,).
-    """
-
-    encoders: Encoders
-    rerank: Callable[[Sequence[str], Sequence[str]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +58,7 @@ class Scored:
 
     Attributes:
         queries: int32 (n,), from 0, ascending.
+        places: int32 (n,), of the passage.
         legs: float32 (n,) by leg, NaN where it does not list the entry.
         pair_scores: float32 (n,), NaN where the reranker was not asked.
         grams: large_binary (n,), of the query's, those in the passage.
@@ -77,6 +67,7 @@ class Scored:
     """
 
     queries: NDArray[np.int32]
+    places: NDArray[np.int32]
     legs: Mapping[LegName, NDArray[np.float32]]
     pair_scores: NDArray[np.float32]
     grams: pa.Array
@@ -89,6 +80,7 @@ class Scored:
             np.savez(
                 file,
                 queries=self.queries,
+                places=self.places,
                 pair_scores=self.pair_scores,
                 grams=np.frombuffer(b"".join(self.grams.to_pylist()), dtype=np.uint8),
                 gram_bytes=pc.binary_length(self.grams).to_numpy(),
@@ -106,7 +98,7 @@ class Scored:
             said, ends = stored["grams"].tobytes(), np.cumsum(stored["gram_bytes"]).tolist()
             grams = pa.array([said[start:end] for start, end in pairwise([0, *ends])], GRAM_BITS)
             rest = (stored["pair_scores"], grams, stored["relevant"], stored["answer_counts"])
-            return cls(stored["queries"], legs, *rest)
+            return cls(stored["queries"], stored["places"], legs, *rest)
 
     def cut(self, depth: int) -> Self:
         """The same with the first entries alone of each leg's lists.
@@ -146,24 +138,36 @@ def read_slice(collection: Collection, data: Path) -> Slice:
     return Slice(asked, named, [frozenset(places[said] for said in answers[query]) for query in asked])
 
 
-def score(part: Slice, models: Models) -> Scored:
-    """What legs and reranker say of a slice; the reranker of the candidates that any fusion of legs ranks first."""
-    found = find(part.queries, part.passages, models.encoders, depth=SETTINGS.retrieval.candidate_depth)
+def listed(part: Slice, encoders: Encoders) -> Scored:
+    """What the legs say of a slice; the reranker was not asked."""
+    found = find(part.queries, part.passages, encoders, depth=SETTINGS.retrieval.candidate_depth)
     pool = union_legs(found.tables, documents=None)  # a passage is a document of one chunk
     places = found.places[pool.chunks]
-    first = [fused_ranks(pool.queries, pool.ranks, names) for names in (("bm25", "dense"), LEGS)]
-    rows = np.flatnonzero(np.min(first, axis=0) <= RERANKED)
-    texts = [passage.model_text() for passage in part.passages]
-    pair_scores = np.full(pool.queries.size, np.nan, dtype=np.float32)
-    pair_scores[rows] = models.rerank(
-        [part.queries[query] for query in pool.queries[rows].tolist()],
-        [texts[place] for place in places[rows].tolist()],
-    )
     pairs = zip(pool.queries.tolist(), places.tolist(), strict=True)
     relevant = np.array([place in part.answers[query] for query, place in pairs])
     counts = np.array([len(each) for each in part.answers], dtype=np.int32)
-    grams = grams_in(part.queries, texts, pool.queries, places)
-    return Scored(pool.queries, dict(pool.scores), pair_scores, grams, relevant, counts)
+    grams = grams_in(part.queries, [passage.model_text() for passage in part.passages], pool.queries, places)
+    unasked = np.full(pool.queries.size, np.nan, dtype=np.float32)
+    return Scored(pool.queries, places.astype(np.int32), dict(pool.scores), unasked, grams, relevant, counts)
+
+
+def reranked(scored: Scored, part: Slice, rerank: Rerank) -> Scored:
+    """The same with pair scores, of the candidates of the first queries that any fusion of legs ranks first.
+
+    Args:
+        scored: What the legs say of the slice.
+        part: It.
+        rerank: Queries and texts, pair by pair, to scores, float32 (n,).
+    """
+    ranks = {leg: ranks_of(scored.queries, scores) for leg, scores in scored.legs.items()}
+    first = [fused_ranks(scored.queries, ranks, names) for names in (("bm25", "dense"), LEGS)]
+    rows = np.flatnonzero((np.min(first, axis=0) <= RERANKED) & (scored.queries < ASKED))
+    pair_scores = scored.pair_scores.copy()
+    pair_scores[rows] = rerank(
+        [part.queries[query] for query in scored.queries[rows].tolist()],
+        [part.passages[place].model_text() for place in scored.places[rows].tolist()],
+    )
+    return replace(scored, pair_scores=pair_scores)
 
 
 def fused_ranks(
@@ -179,17 +183,25 @@ def fused_ranks(
     return ranks_by_score(queries, np.sum([reciprocal_rank(ranks[leg], k=RRF_K) for leg in legs], axis=0))
 
 
+def ranks_of(queries: NDArray[np.integer], scores: NDArray[np.floating]) -> NDArray[np.int64]:
+    """The ranks (n,) of scores in their query, from 1; 0 where there is none.
+
+    >>> ranks_of(np.array([0, 0, 0, 1]), np.array([0.5, np.nan, 2.0, 1.0], dtype=np.float32)).tolist()
+    [2, 0, 1, 1]
+    """
+    there = np.flatnonzero(~np.isnan(scores))
+    ranks = np.zeros(queries.size, dtype=np.int64)
+    ranks[there] = ranks_by_score(queries[there], scores[there])
+    return ranks
+
+
 def _cut(queries: NDArray[np.integer], scores: NDArray[np.float32], depth: int) -> NDArray[np.float32]:
     """Scores (n,) without those of lower ranks than ``depth`` in their query.
 
     >>> _cut(np.array([0, 0, 0, 1]), np.array([0.5, np.nan, 2.0, 1.0], dtype=np.float32), 1).tolist()
     [nan, nan, 2.0, 1.0]
     """
-    listed = np.flatnonzero(~np.isnan(scores))
-    kept = listed[ranks_by_score(queries[listed], scores[listed]) <= depth]
-    first = np.full_like(scores, np.nan)
-    first[kept] = scores[kept]
-    return first
+    return np.where(ranks_of(queries, scores) <= depth, scores, np.float32(np.nan))
 
 
 def _of_file(path: Path, collection: Collection) -> list[tuple[str, Passage]]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nightrank.tasks.rank.fit import Fitting
+from recipes.packaged_reranker.recipe import SOURCES
 
 SEED = 7
 QUERIES = 40  # of a collection
 PASSAGES = 400  # of a collection
-RERANKED = 40  # candidates of a query that the reranker scores
+ASKED, RERANKED = 24, 24  # queries of a collection, and candidates of each, that the reranker scores
+LEARNT_FROM = frozenset(source.path for source in SOURCES if not source.left_out)
 MIN_QUERIES = 15  # fewer say nothing of a collection
 # Entries of a leg's list that the fit looks at: all that there are, and so few as a list is of a collection that is ten
 # times as large. In a small slice a long list holds much of the collection, and legs support each other more than in
@@ -43,6 +45,11 @@ class Collection:
     def name(self) -> str:
         """Of its file."""
         return f"{self.path.removesuffix('.xz').removesuffix('.jsonl').replace('/', '-')}.{self.language}"
+
+    @property
+    def is_learnt_from(self) -> bool:
+        """Whether the packaged reranker learnt from it: then it looks better there than it is elsewhere."""
+        return self.language == "en" and self.path in LEARNT_FROM
 
     @property
     def group(self) -> str:

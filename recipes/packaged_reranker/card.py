@@ -24,9 +24,8 @@ UNUSED = {"label_share", "max_lengths", "length_shares", "validate_every", "pati
 REMARKS = (
     "English. Reads (normalised query, title + newline + text); gives raw logits; meant for the candidates of BM25 and "
     "all-MiniLM-L6-v2, with the packaged learned order or the weight given here.",
-    "Weight, where it is not the learned order's: the one whose smallest gain over both legs in equal parts, of the "
-    "collections left out whole and the families of held-out documents, is largest (below 0.001 is noise: then the "
-    "best mean). In the figures `two legs` and `three legs` are the fused orders of BM25, the dual encoder and a "
+    "Weight, where it is not the learned order's: a compromise; yours is best set on your judgments. In the "
+    "figures `two legs` and `three legs` are the fused orders of BM25, the dual encoder and a "
     "learned sparse encoder without a reranker, `alone` is the reranker's order; the numbers are weights.",
     f"Never seen: passages that share a run of 13 words with a document of {', '.join(EVALUATION)} or the demo, "
     "and queries of these, but for claims and questions of SciFact's and FairytaleQA's split `train` and what only "

@@ -25,7 +25,7 @@ from recipes.legs import load_encoders
 from recipes.packaged_reranker.card import FIGURES, Run, card_of
 from recipes.packaged_reranker.held_out import Evaluated, prepare
 from recipes.packaged_reranker.mining import mine, slice_of
-from recipes.packaged_reranker.recipe import FAMILIES, NAME, PASSAGES, QUERIES, SEED, Source
+from recipes.packaged_reranker.recipe import FAMILIES, NAME, PASSAGES, QUERIES, SEED, WEIGHT, Source
 from recipes.packaged_reranker.validation import DEPTH, figures
 
 if TYPE_CHECKING:
@@ -166,10 +166,10 @@ def export_reranker(
     start: Path | None,
     device: str = "auto",
 ) -> Path:
-    """The model's folder: the delta, and a card with the weight that suits what was never learnt from."""
+    """The model's folder: the delta, and a card with what it is worth on what was never learnt from."""
     from safetensors.torch import load_file
 
-    folder = output / f".{NAME}.writing"  # until its weight is known, nobody is to use it
+    folder = output / f".{NAME}.writing"  # until it is measured, nobody is to use it
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     save_delta(folder / DELTA_FILE, base_parameters(base_folder()), load_file(trained / AVERAGED))
@@ -183,13 +183,13 @@ def export_reranker(
         groups=groups,
         start=start,
         run=Run(**json.loads((trained / RUN).read_bytes())),
-        weight=1.0,
+        weight=WEIGHT,
         figures={},
     )
-    _write_card(folder, card)  # the folder must be whole to be loaded; the weight is measured with what ships
+    _write_card(folder, card)  # the folder must be whole to be loaded: what ships is measured
     sets = {source: read_training_set(output / "sources" / source.name) for source in sources}
-    weight, table = figures(folder, sets, device=resolve_device(device))
-    card = card.model_copy(update={"weight": weight, "figures": {FIGURES.format(depth=DEPTH): table}})
+    table = figures(folder, sets, device=resolve_device(device))
+    card = card.model_copy(update={"figures": {FIGURES.format(depth=DEPTH): table}})
     _write_card(folder, card)
     shutil.rmtree(output / NAME, ignore_errors=True)
     publish_folder(folder, output / NAME)

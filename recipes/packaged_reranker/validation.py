@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nightrank.tasks.rerank.packaged import load_reranker
+from nightrank.tasks.rerank.cross_encoder import Reranker, about_tokens
+from nightrank.tasks.rerank.find import plan_local
+from nightrank.tasks.settings.operation import ExecutionSettings
+from nightrank.tasks.settings.ranking import RerankerSettings
 from nightrank.tasks.train.reranker.stages import score_held_out
-from nightrank.tasks.train.reranker.validate import WEIGHTS, by_weight, choose_weight, fused_ndcg
+from nightrank.tasks.train.reranker.validate import by_weight, fused_ndcg
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,28 +22,25 @@ if TYPE_CHECKING:
     from nightrank.tasks.train.sets import TrainingSet
     from recipes.packaged_reranker.recipe import Source
 
-LEFT_OUT, HELD_OUT = 100, 10  # queries of a source, left out whole or not
-DEPTH = 40  # candidates of a query
-BATCH = 32  # pairs
-SHOWN = (0.3, 0.5)  # weights in the table, beside none, the chosen one and the reranker alone
+LEFT_OUT, HELD_OUT = 40, 4  # queries of a source, left out whole or not
+DEPTH = 20  # candidates of a query
+SHOWN = (0.3, 0.5)  # weights in the table, beside none and the reranker alone
 
 
-def figures(
-    folder: Path, sets: Mapping[Source, TrainingSet], *, device: str
-) -> tuple[float, dict[str, dict[str, float]]]:
-    """The weight that suits what was never learnt from, and nDCG@10 by collection or family.
+def figures(folder: Path, sets: Mapping[Source, TrainingSet], *, device: str) -> dict[str, dict[str, float]]:
+    """nDCG@10 of what was never learnt from, by weight, by collection or family.
 
     Args:
         folder: The reranker's.
         sets: Of every source.
         device: Where it runs.
     """
-    model = load_reranker(folder, device=device)
+    settings = RerankerSettings(model=str(folder))
+    plan = plan_local(settings, ExecutionSettings.model_validate({"device": device}), base=folder.parent)
+    reranker = Reranker(plan)
 
     def score(queries: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:
-        pairs = list(zip(queries, texts, strict=True))
-        scores = model.predict(pairs, batch_size=BATCH, show_progress_bar=False, convert_to_numpy=True)
-        return np.asarray(scores, dtype=np.float32)
+        return reranker.score(queries, texts, about_tokens(texts))
 
     by_group: dict[str, list[dict[float | str, NDArray[np.float64]]]] = {}
     for source, whole in sets.items():
@@ -49,7 +49,7 @@ def figures(
             scores = score_held_out(score, queries, whole, depth=DEPTH)
             values: dict[float | str, NDArray[np.float64]] = {
                 one: found
-                for one, found in by_weight(queries, whole.passages, scores, weights=WEIGHTS).items()
+                for one, found in by_weight(queries, whole.passages, scores, weights=(0.0, *SHOWN, 1.0)).items()
                 if one is not None
             }
             values["three legs"] = fused_ndcg(queries, whole.passages, depth=DEPTH)
@@ -58,16 +58,12 @@ def figures(
         name: {one: float(np.concatenate([each[one] for each in found]).mean()) for one in found[0]}
         for name, found in by_group.items()
     }
-    measured = {
-        name: {one: value for one, value in values.items() if isinstance(one, float)} for name, values in means.items()
-    }
-    weight = choose_weight(measured, {name: values[0.0] for name, values in measured.items()})
-    return weight, {
+    return {
         name: {
             "queries": float(sum(each[0.0].size for each in by_group[name])),
             "two legs": round(values[0.0], 4),
             "three legs": round(values["three legs"], 4),
-            **{f"{one:g}": round(values[one], 4) for one in sorted({*SHOWN, weight})},
+            **{f"{one:g}": round(values[one], 4) for one in SHOWN},
             "alone": round(values[1.0], 4),
         }
         for name, values in means.items()

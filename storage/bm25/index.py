@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import duckdb
 import numpy as np
@@ -118,6 +118,18 @@ class PostingBlock:
     first_slot: int
     places: NDArray[np.int32]
     postings: Sequence[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]]
+
+
+class ChunkSlots(NamedTuple):
+    """Some chunks, by where their postings lie.
+
+    Attributes:
+        slots: int32 (n,).
+        lengths: int32 (n,), terms with their repetitions.
+    """
+
+    slots: NDArray[np.int32]
+    lengths: NDArray[np.int32]
 
 
 class Bm25Store(Closing):
@@ -328,24 +340,32 @@ class Bm25Store(Closing):
             cursor.register("wanted_chunks", pa.table({"chunk_number": np.unique(chunk_numbers)}))
             return cursor.sql(_POSTINGS_AT).to_arrow_table()
 
-    def posting_blocks(self, term_numbers: NDArray[np.int32]) -> Iterator[PostingBlock]:
+    def slots(self) -> NDArray[np.int32]:
+        """int32 (chunk_count,), the slot of each chunk: where its postings lie."""
+        return self._column("SELECT slot FROM chunks ORDER BY chunk_number")
+
+    def posting_blocks(
+        self, term_numbers: NDArray[np.int32], chunks: ChunkSlots | None = None
+    ) -> Iterator[PostingBlock]:
         """Where some terms are, the postings of at most ``SLOTS_PER_BLOCK`` chunks in memory at a time.
 
         Args:
             term_numbers: int32 (n,), ascending.
+            chunks: Those that are wanted, by whose places in here the blocks number them; None: all.
         """
-        slots = self._column("SELECT slot FROM chunks ORDER BY chunk_number")
-        chunk_numbers = np.full(slots.max(initial=-1) + 1, -1, dtype=np.int32)
-        chunk_numbers[slots] = np.arange(slots.size, dtype=np.int32)
+        slots, lengths_of = (self.slots(), self.lengths()) if chunks is None else chunks
+        first, end = (int(slots.min()), int(slots.max()) + 1) if slots.size else (0, 0)
+        chunk_numbers = np.full(end - first, -1, dtype=np.int32)
+        chunk_numbers[slots - first] = np.arange(slots.size, dtype=np.int32)
         lengths = np.zeros(chunk_numbers.size, dtype=np.int32)
-        lengths[slots] = self.lengths()
+        lengths[slots - first] = lengths_of
         term_slots = self._term_slots()
         places = np.full(term_slots.max(initial=-1) + 1, -1, dtype=np.int32)
         places[term_slots[term_numbers]] = np.arange(term_numbers.size, dtype=np.int32)
         counts = self.chunk_counts()
         are_few = counts[term_numbers].sum() <= FEW * counts.sum()
-        for first in range(0, chunk_numbers.size, SLOTS_PER_BLOCK):
-            block = slice(first, min(first + SLOTS_PER_BLOCK, chunk_numbers.size))
+        for start in range(first - first % SLOTS_PER_BLOCK, end, SLOTS_PER_BLOCK):
+            block = slice(max(start, first), min(start + SLOTS_PER_BLOCK, end))  # within one of those that they lie by
             with closing(self._connection.cursor()) as cursor:
                 cursor.register("wanted_terms", pa.table({"term_slot": term_slots[term_numbers]}))
                 bounds = {"first_slot": block.start, "end_slot": block.stop}
@@ -353,7 +373,8 @@ class Bm25Store(Closing):
                 statement = _ORDERED_POSTINGS_IN if in_order else _POSTINGS_IN
                 batches = cursor.sql(statement, params=bounds).to_arrow_table().to_batches()
             postings = [tuple(column.to_numpy() for column in batch.columns) for batch in batches]
-            yield PostingBlock(chunk_numbers[block], lengths[block], block.start, places, postings)
+            columns = slice(block.start - first, block.stop - first)
+            yield PostingBlock(chunk_numbers[columns], lengths[columns], block.start, places, postings)
 
     def _wanted(self, term_numbers: NDArray[np.int32]) -> pa.Table:
         numbers = np.unique(term_numbers)

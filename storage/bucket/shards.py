@@ -8,7 +8,6 @@ and go when they have been read.
 from __future__ import annotations
 
 import hashlib
-import socket
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from io import BytesIO
@@ -17,8 +16,10 @@ from uuid import uuid4
 
 from typing_extensions import override
 
+from nightrank.storage.bucket.lent import FileInBucket, FileOnDisk, not_found
 from nightrank.storage.errors import MachineError
 from nightrank.storage.files.atomic import write_bytes
+from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.places import read_bytes
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from nightrank.storage.bucket.lent import LentFile
     from nightrank.storage.bucket.store import Remote
 
 
@@ -67,6 +69,10 @@ class SharedFolder(ABC):
         self._write(unique, data)
         return SharedFile(self, unique, table.num_rows, hashlib.sha256(data).hexdigest())
 
+    @abstractmethod
+    def lend(self, path: Path) -> LentFile:
+        """Let workers read a large file of this machine, which nobody changes meanwhile."""
+
 
 @dataclass(frozen=True, slots=True)
 class FolderOnDisk(SharedFolder):
@@ -102,6 +108,10 @@ class FolderOnDisk(SharedFolder):
     @override
     def _write(self, name: str, data: bytes) -> None:
         write_bytes(self.path / name, data)
+
+    @override
+    def lend(self, path: Path) -> FileOnDisk:
+        return FileOnDisk(path.absolute())
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +151,12 @@ class FolderInBucket(SharedFolder):
     def _write(self, name: str, data: bytes) -> None:
         self.remote.write(f"{self.prefix}/{name}", data)
 
+    @override
+    def lend(self, path: Path) -> FileInBucket:
+        key = f"{self.prefix}/{uuid4().hex}/{path.name}"
+        self.remote.upload(path, key)
+        return FileInBucket(self.remote, key, sha256_of_file(path))
+
 
 @dataclass(frozen=True, slots=True)
 class SharedFile:
@@ -168,11 +184,7 @@ class SharedFile:
 
         data = self.folder.read(self.name)
         if data is None:
-            message = f"{socket.gethostname()} finds no {self.name} in {self.folder}."
-            remedy = (
-                "Put the workspace on a share that the run and all workers see under the same path, or in a bucket."
-            )
-            raise MachineError(message, remedy=remedy)
+            raise not_found(self.name, str(self.folder))
         if hashlib.sha256(data).hexdigest() != self.sha256:
             message = f"{self.name} in {self.folder} is not as it was written."
             raise MachineError(message, remedy="Check the disk, share or bucket of the workspace, then run again.")

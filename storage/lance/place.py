@@ -6,6 +6,7 @@ import re
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -164,6 +165,9 @@ class LanceBucket(LancePlace):
     def __str__(self) -> str:
         return f"{self._remote.url}/{FOLDER}"
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return partial(LanceBucket, check_writer=_refuse_writer), (self._remote,)  # another process only reads
+
     @override
     def is_there(self) -> bool:
         return True
@@ -194,3 +198,8 @@ class LanceBucket(LancePlace):
     @override
     def check_writer(self) -> None:
         self._check_writer()
+
+
+def _refuse_writer() -> None:
+    message = "This process computes for a run of another one, which alone may write."
+    raise MachineError(message, remedy="Install the same version of Nightrank on all machines.")

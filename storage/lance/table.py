@@ -46,10 +46,16 @@ def chunk_table_schema(dimensions: int) -> pa.Schema:
 
 
 class ChunkTable:
-    """The chunks of one embedder; made by ``create``, ``find``, ``open`` and ``of_release``."""
+    """The chunks of one embedder; made by ``create``, ``find``, ``open`` and ``of_release``.
+
+    Attributes:
+        place: Where LanceDB's tables are.
+        name: The table's there.
+        dimensions: Of a vector.
+    """
 
     def __init__(self, table: Any, place: LancePlace) -> None:  # noqa: ANN401 (lancedb ships no types)
-        self._table, self._place = table, place
+        self._table, self.place = table, place
         self.name: str = table.name
         self.dimensions: int = table.schema.field("vector").type.list_size
 
@@ -131,20 +137,20 @@ class ChunkTable:
             raise ValueError(message)
         require_finite(vectors, what="embeddings", section="embedder")
         flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).ravel())
-        self._place.check_writer()
+        self.place.check_writer()
         columns = [
             pa.array(chunk_hashes, pa.string()),
             pa.array(texts, pa.string()),
             pa.array(tokens, pa.int32()),
             pa.FixedSizeListArray.from_arrays(flat, self.dimensions),
         ]
-        with placed(self._place):
+        with placed(self.place):
             self._table.add(pa.Table.from_arrays(columns, schema=chunk_table_schema(self.dimensions)))
 
     def tag(self, release_id: str) -> None:
         """Make a release's tag, which may be there already, name the version that is read: no clean-up removes it."""
-        self._place.check_writer()
-        with placed(self._place):
+        self.place.check_writer()
+        with placed(self.place):
             self._tag(release_id)
 
     def _tag(self, release_id: str) -> None:
@@ -152,8 +158,8 @@ class ChunkTable:
         (tags.update if release_id in tags.list() else tags.create)(release_id, self.version)
 
     def stream(self, columns: Sequence[str], *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-        """Batches of the chosen columns of every row, in no particular order."""
-        with placed(self._place):
+        """Batches of the chosen columns of every row, in an order that tells nothing and stays a version's own."""
+        with placed(self.place):
             yield from self._table.search().select(list(columns)).limit(None).to_batches(batch_rows)
 
     def hashes(self) -> pa.RecordBatchReader:
@@ -163,7 +169,7 @@ class ChunkTable:
 
     def stream_with_row_ids(self, columns: Sequence[str], *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Like ``stream``, with ``_rowid`` (uint64) last: where a row lies, until the table is compacted."""
-        with placed(self._place):
+        with placed(self.place):
             yield from self._table.search().select(list(columns)).with_row_id(True).limit(None).to_batches(batch_rows)
 
     def rows(self, chunk_hashes: pa.Array, columns: Sequence[str]) -> pa.Table:
@@ -204,6 +210,37 @@ class ChunkTable:
             wanted = batch.filter(pa.array(_contains(row_ids, batch.column("_rowid").to_numpy())))
             if wanted.num_rows:
                 yield wanted.select(chosen)
+
+    def at(
+        self, places: NDArray[np.int64], columns: Sequence[str], *, rows: int = BATCH_ROWS
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows at some places of this version's ``stream``; what lies between them is read only where it is little.
+
+        Args:
+            places: int64 (n,), ascending, none twice.
+            columns: Wanted beside ``chunk_hash``.
+            rows: A batch has at most so many.
+
+        Returns:
+            Batches as those of ``batches``, in no particular order.
+        """
+        if places.size == 0:
+            return
+        chosen, first = self._schema_of(columns).names, int(places[0])
+        span = int(places[-1]) + 1 - first
+        with placed(self.place):
+            if span > places.size * ROWS_SCANNED_FOR_ONE_TAKEN:
+                for start in range(0, places.size, rows):
+                    taken = self._table.take_offsets(places[start : start + rows].tolist()).select(chosen)
+                    yield from taken.to_batches(max_batch_length=rows)
+                return
+            wanted = np.zeros(span, dtype=np.bool_)
+            wanted[places - first], seen = True, 0
+            for batch in self._table.search().select(chosen).limit(span).offset(first).to_batches(rows):
+                there = wanted[seen : seen + batch.num_rows]
+                seen += batch.num_rows
+                if there.any():
+                    yield batch if there.all() else batch.filter(pa.array(there))
 
     def sample(self, count: int, columns: Sequence[str], *, generator: np.random.Generator) -> pa.Table:
         """Rows drawn at random without replacement, in no particular order; only these are read.

@@ -63,10 +63,13 @@ class MemoFile(Closing):
         create: The statement that makes its table where that is missing.
         count: The statement that counts its entries.
         read_only: Only for reading, beside other readers; the file must be there.
+
+    Attributes:
+        path: As given.
     """
 
     def __init__(self, path: Path, *, create: str, count: str, read_only: bool = False) -> None:
-        self._count = count
+        self.path, self._count = path, count
         if read_only:
             self._connection = connect_for_reading(path)
             return

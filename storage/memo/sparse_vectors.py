@@ -140,6 +140,9 @@ class SparseMemo(MemoFile):
         kind: Whether of chunks' texts or of queries.
         encoder: The encoder's fingerprint.
         read_only: As ``MemoFile`` has it.
+
+    Attributes:
+        encoder: As given.
     """
 
     def __init__(
@@ -147,6 +150,7 @@ class SparseMemo(MemoFile):
     ) -> None:
         prefix = TEXTS_PREFIX if kind == "texts" else QUERIES_PREFIX
         path = folder / f"{prefix}{encoder}.duckdb"
+        self.encoder = encoder
         super().__init__(path, create=CREATE_SPARSE_VECTORS, count=_COUNT, read_only=read_only)
 
     def append(self, keys: Sequence[str], vectors: SparseVectors) -> None:
@@ -168,7 +172,7 @@ class SparseMemo(MemoFile):
     def known(self, keys: pa.Array) -> NDArray[np.bool_]:
         """Of which keys, string (n,), there is a vector: bool (n,)."""
         found = np.zeros(len(keys), dtype=np.bool_)
-        found[self._rows_of(keys)[0]] = True
+        found[self.rows_of(keys)[0]] = True
         return found
 
     def vectors_of(self, keys: pa.Array) -> tuple[NDArray[np.int64], SparseVectors]:
@@ -180,9 +184,9 @@ class SparseMemo(MemoFile):
         Returns:
             Positions in ``keys``, int64 (m,), ascending, and their vectors; m is how many are known.
         """
-        positions, rows = self._rows_of(keys)
+        positions, rows = self.rows_of(keys)
         distinct, places = np.unique(rows, return_inverse=True)
-        read = list(self._read(distinct))
+        read = list(self.at(distinct))
         order = np.argsort(np.concatenate([np.zeros(0, np.int64), *(found for found, _ in read)]))
         return positions, SparseVectors.joined([vectors for _, vectors in read]).take(order[places])
 
@@ -194,18 +198,22 @@ class SparseMemo(MemoFile):
 
     def some(self, keys: pa.Array) -> Iterator[tuple[pa.Array, SparseVectors]]:
         """The same of some keys, string (n,), distinct; only about these are read where they were appended together."""
-        positions, rows = self._rows_of(keys)
+        positions, rows = self.rows_of(keys)
         order = np.argsort(rows)
-        for found, vectors in self._read(rows[order]):
+        for found, vectors in self.at(rows[order]):
             yield keys.take(pa.array(positions[order[found]])), vectors
 
-    def _rows_of(self, keys: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Positions of the keys that are there, int64 (m,), ascending, and their rows, int64 (m,)."""
+    def rows_of(self, keys: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where some keys, string (n,), lie while the memo is only read.
+
+        Returns:
+            Positions of the keys that are there, int64 (m,), ascending, and their rows, int64 (m,).
+        """
         wanted = pa.table({"position": pa.array(np.arange(len(keys))), "key": keys})
         known = self.run_over("wanted", wanted, _KNOWN)
         return known.column("position").to_numpy(), known.column("row").to_numpy()
 
-    def _read(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], SparseVectors]]:
+    def at(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], SparseVectors]]:
         """The vectors of rows that ascend, int64 (n,), in no particular order: places among the rows, and vectors."""
         for first in range(0, rows.size, ROWS_HELD):
             part = rows[first : first + ROWS_HELD]

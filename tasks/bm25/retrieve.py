@@ -6,8 +6,9 @@ queries over blocks in ``tasks.kernels.postings``.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.storage.bm25.index import Bm25Store, PostingBlock
+    from nightrank.storage.bm25.index import Bm25Store, ChunkSlots, PostingBlock
     from nightrank.storage.bm25.terms import TextAnalyser
     from nightrank.tasks.kernels.top_documents import Documents
     from nightrank.tasks.settings.index import Bm25Settings
@@ -38,11 +39,12 @@ def retrieve_bm25(
     depth: int,
     documents: Documents | None = None,
     allowed: NDArray[np.bool_] | None = None,
+    scan: Scan | None = None,
 ) -> pa.Table:
     """The ``depth`` best chunks of each query, or the best chunks of its ``depth`` best documents, exactly.
 
     A chunk without a term of the query is no result; one that has a term is, also where its score is zero or negative
-    (``okapi``, ``atire``). Memory grows with ``len(texts) * depth``; where documents count, a long log goes in parts.
+    (``okapi``, ``atire``). A long log goes in parts.
 
     Args:
         store: The collection's statistics.
@@ -53,6 +55,7 @@ def retrieve_bm25(
         documents: Behind the chunks, where documents count.
         allowed: bool (chunk_count,), the chunks that a filter lets through; they alone are ranked, while idf and
             lengths stay those of the whole collection. None: all.
+        scan: Adds what chunks score; None: this process does, all of them.
 
     Returns:
         Schema ``storage.records.LEG``.
@@ -60,43 +63,130 @@ def retrieve_bm25(
     Raises:
         MachineError: The collection was analysed in another way, or its postings are out of order.
     """
-    score = partial(_add_scores, store, settings=settings, analyser=analyser, allowed=allowed)
-    if documents is None:
-        best = RunningTopK(len(texts), depth)
-        score(texts, best)
-        return best.table()
+    scan = partial(_scan_here, store, settings=settings) if scan is None else scan
+    bytes_each = 8 * depth if documents is None else RunningTopDocuments.bytes_each(depth, documents)
     legs = []
-    for part in in_parts(len(texts), bytes_each=RunningTopDocuments.bytes_each(depth, documents)):
-        best_documents = RunningTopDocuments(len(texts[part]), depth, documents)
-        score(texts[part], best_documents)
-        legs.append(best_documents.table(first=part.start))
+    for part in in_parts(len(texts), bytes_each=bytes_each):
+        asked = asked_terms(store, texts[part], settings=settings, analyser=analyser)
+        if documents is None:
+            best = RunningTopK(asked.queries, depth)
+            scan(asked, best, None, allowed=allowed)
+            legs.append(best.table(first=part.start))
+        else:
+            best_documents = RunningTopDocuments(asked.queries, depth, documents)
+            scan(asked, None, best_documents, allowed=allowed)
+            legs.append(best_documents.table(first=part.start))
     return pa.concat_tables(legs)
 
 
-def _add_scores(
+class Scan(Protocol):
+    """What adds the scores of chunks that match to the best of as many queries."""
+
+    def __call__(
+        self,
+        asked: WeightedTerms,
+        best: RunningTopK | None,
+        documents: RunningTopDocuments | None,
+        *,
+        allowed: NDArray[np.bool_] | None,
+    ) -> None:
+        """Do so.
+
+        Args:
+            asked: The queries.
+            best: Chunks; None where none are wanted.
+            documents: Documents; None where none are wanted.
+            allowed: bool (chunk_count,), the chunks that a filter lets through; None: all.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WeightedTerms:
+    """The terms of queries, end to end, with what the collection says of them.
+
+    Attributes:
+        bounds: int64 (n_queries + 1,), where each query begins and ends in the three that follow.
+        terms: int32, numbers of terms, ascending within a query.
+        occurrences: int32, how often the query has each.
+        idf: float64, in the whole collection.
+    """
+
+    bounds: NDArray[np.int64]
+    terms: NDArray[np.int32]
+    occurrences: NDArray[np.int32]
+    idf: NDArray[np.float64]
+
+    @property
+    def queries(self) -> int:
+        """How many."""
+        return self.bounds.size - 1
+
+
+def asked_terms(
+    store: Bm25Store, texts: Sequence[str], *, settings: Bm25Settings, analyser: TextAnalyser
+) -> WeightedTerms:
+    """The terms of queries.
+
+    Raises:
+        MachineError: The collection was analysed in another way, or its postings are laid out in another.
+    """
+    found = store.query_terms(texts, analyse=analyser)
+    queries, terms, occurrences = (found[name].to_numpy() for name in ("query_number", "term_number", "qtf"))
+    bounds = np.searchsorted(queries, np.arange(len(texts) + 1))
+    chunk_counts = store.chunk_counts().astype(np.float64)
+    idf = VARIANTS[settings.variant].idf(chunk_counts, store.chunk_count)
+    return WeightedTerms(bounds, terms, occurrences, idf[terms])
+
+
+def add_scores(
     store: Bm25Store,
-    texts: Sequence[str],
-    best: RunningTopK | RunningTopDocuments,
+    asked: WeightedTerms,
+    best: RunningTopK | None,
+    documents: RunningTopDocuments | None,
     *,
     settings: Bm25Settings,
-    analyser: TextAnalyser,
-    allowed: NDArray[np.bool_] | None,
+    average_length: float,
+    allowed: NDArray[np.bool_] | None = None,
+    chunks: ChunkSlots | None = None,
 ) -> None:
-    """Add the scores of all chunks that match to the best of as many queries."""
-    query_terms = store.query_terms(texts, analyse=analyser)
-    wanted, terms = np.unique(query_terms["term_number"].to_numpy(), return_inverse=True)
-    bounds = np.searchsorted(query_terms["query_number"].to_numpy(), np.arange(len(texts) + 1))
-    chunk_counts = store.chunk_counts().astype(np.float64)
-    idf = VARIANTS[settings.variant].idf(chunk_counts, store.chunk_count)[wanted]
+    """Add the scores of chunks that match to the best of as many queries.
+
+    Args:
+        store: Where the postings are.
+        asked: The queries.
+        best: Chunks; None where none are wanted.
+        documents: Documents; None where none are wanted.
+        settings: Variant, k1 and b.
+        average_length: Of a chunk of the whole collection.
+        allowed: bool (n,), which of the chunks a filter lets through; None: all.
+        chunks: Some of the collection's, numbered by their places here; None: all, by their own numbers.
+
+    Raises:
+        MachineError: The postings are out of order.
+    """
+    wanted, first, rows = np.unique(asked.terms, return_index=True, return_inverse=True)
     weighted = partial(
-        weighted_postings, idf=idf, average_length=store.average_length, settings=settings, allowed=allowed
+        weighted_postings, idf=asked.idf[first], average_length=average_length, settings=settings, allowed=allowed
     )
     score_blocks(
-        map(weighted, store.posting_blocks(wanted)),
-        AskedTerms(bounds, terms.astype(np.int32), query_terms["qtf"].to_numpy()),
-        best if isinstance(best, RunningTopK) else None,
-        best if isinstance(best, RunningTopDocuments) else None,
+        map(weighted, store.posting_blocks(wanted, chunks)),
+        AskedTerms(asked.bounds, rows.astype(np.int32), asked.occurrences),
+        best,
+        documents,
     )
+
+
+def _scan_here(
+    store: Bm25Store,
+    asked: WeightedTerms,
+    best: RunningTopK | None,
+    documents: RunningTopDocuments | None,
+    *,
+    settings: Bm25Settings,
+    allowed: NDArray[np.bool_] | None,
+) -> None:
+    add_scores(store, asked, best, documents, settings=settings, average_length=store.average_length, allowed=allowed)
 
 
 def weighted_postings(

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
+import pyarrow as pa
+
 from nightrank.storage.lance.table import vectors_of
 from nightrank.tasks.dense.scan import QUERIES_HELD, Scan, read_ahead
 from nightrank.tasks.kernels.top_documents import RunningTopDocuments
@@ -24,8 +27,6 @@ from nightrank.tasks.models.files import resolve_device
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    import numpy as np
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from nightrank.storage.lance.table import ChunkTable
@@ -160,6 +161,11 @@ class DenseQueries:
         """Add the scores of every query against every text of the blocks that may be among its best."""
         add_nearest(best, self.vectors, blocks, documents=documents, device=self.device)
 
+    def table(self) -> pa.Table:
+        """The column ``vector``, a row each."""
+        flat = pa.array(np.ascontiguousarray(self.vectors).ravel())
+        return pa.table({"vector": pa.FixedSizeListArray.from_arrays(flat, self.vectors.shape[1])})
+
     def contents(self) -> Iterator[bytes]:
         """What each vector is, to the bit."""
         return (vector.tobytes() for vector in self.vectors)
@@ -173,14 +179,15 @@ class StoredVectors:
 
     def everything(self, texts: Texts, *, queries: int) -> Iterator[Block]:
         """The vectors of all texts, in blocks whose scores with so many queries fit into memory."""
-        batches = self.table.stream(["chunk_hash", "vector"], batch_rows=_rows_held(queries))
+        batches = self.table.stream(["chunk_hash", "vector"], batch_rows=rows_held(queries))
         return blocks_of(batches, texts, dimensions=self.table.dimensions)
 
     def some(self, texts: Texts, chunk_hashes: pa.Array, *, queries: int) -> Iterator[Block]:
         """The vectors of some texts, string (n,) hashes, in such blocks."""
-        batches = self.table.batches(chunk_hashes, ["vector"], rows=_rows_held(queries))
+        batches = self.table.batches(chunk_hashes, ["vector"], rows=rows_held(queries))
         return blocks_of(batches, texts, dimensions=self.table.dimensions)
 
 
-def _rows_held(queries: int) -> int:
+def rows_held(queries: int) -> int:
+    """Texts of a block whose scores with so many queries fit into memory."""
     return min(max(1, SCORES_HELD // max(1, min(queries, QUERIES_HELD))), TEXTS_HELD)

@@ -263,6 +263,18 @@ def offer_to_documents(heaps: DocumentHeaps, query: int, score: np.float32, numb
 
 
 @compiled
+def offer_all_chunks(
+    heaps: DocumentHeaps,
+    new_queries: NDArray[np.int32],
+    new_numbers: NDArray[np.int32],
+    new_scores: NDArray[np.float32],
+) -> None:
+    """``offer_chunk`` of single chunks, (n,) each."""
+    for place in range(new_queries.size):
+        offer_chunk(heaps, new_queries[place], new_scores[place], new_numbers[place])
+
+
+@compiled
 def chunks_of_documents(first: int, last: int, heaps: DocumentHeaps, best: ChunkHeaps) -> None:
     """Offer the chunks of some queries' best documents, as far as the worst document's best one.
 

@@ -147,6 +147,10 @@ class RunningTopDocuments:
         documents: Behind the chunks.
         texts: Whose chunks are added by text number; None where chunks are added by their own.
 
+    Attributes:
+        depth: As given.
+        documents: As given.
+
     >>> from nightrank.tasks.kernels.loops import offer_chunk
     >>> best = RunningTopDocuments(1, 2, Documents(np.array([0, 0, 0, 1, 2], np.int32), chunks=2))
     >>> for chunk_number, score in enumerate(np.array([0.5, 0.75, -1.0, -2.0, 0.5], np.float32)):
@@ -165,9 +169,8 @@ class RunningTopDocuments:
     ) -> None:
         if query_count < 0 or depth < 1:
             raise ValueError(f"query_count {query_count} must be >= 0 and depth {depth} >= 1")
+        self.query_count, self.depth, self.documents = query_count, depth, documents
         depth, width = _shape(depth, documents)
-        self.query_count = query_count
-        self._documents = documents
         self._starts = np.zeros(0, np.int64) if texts is None else texts.starts
         self._chunks = np.zeros(0, np.int32) if texts is None else texts.chunk_numbers
         self._best = np.empty((query_count, depth), dtype=np.int32)
@@ -187,7 +190,7 @@ class RunningTopDocuments:
         from nightrank.tasks.kernels.loops import DocumentHeaps
 
         return DocumentHeaps(
-            self._documents.of_chunk,
+            self.documents.of_chunk,
             self._starts,
             self._chunks,
             self._best[queries],
@@ -196,6 +199,18 @@ class RunningTopDocuments:
             self._numbers[queries],
             self._counts[queries],
         )
+
+    def add(
+        self, query_numbers: NDArray[np.int32], chunk_numbers: NDArray[np.int32], scores: NDArray[np.float32]
+    ) -> None:
+        """Add scores, numbers all of them, of single chunks, (n,) each, in any order.
+
+        What is best of parts of the collection, each by itself, is enough to say what is best of all: a chunk that
+        stands behind ``depth`` documents of its part does so in the whole.
+        """
+        from nightrank.tasks.kernels.loops import offer_all_chunks
+
+        offer_all_chunks(self.heaps(), query_numbers, chunk_numbers, scores)
 
     def table(self, *, first: int = 0) -> pa.Table:
         """What is best so far, with the schema ``LEG``: by query number, counted from ``first``, then rank from 1."""

@@ -91,6 +91,11 @@ class RunningTopK:
         queries, numbers = query_numbers[kept].astype(np.int32), chunk_numbers[kept].astype(np.int32)
         offer_all(self.scores, self.numbers, self.counts, queries, numbers, rounded[kept])
 
+    def reached(self) -> NDArray[np.float32]:
+        """What a score must reach to be among the best, float32 (query_count,), ties with the last of them counted."""
+        is_full = self.counts == self.depth
+        return np.where(is_full, np.maximum(self.floors, self.scores[:, 0]), self.floors)
+
     def heaps(self, queries: slice = slice(None)) -> ChunkHeaps:
         """What the loops add to, of some of the queries."""
         from nightrank.tasks.kernels.loops import ChunkHeaps

@@ -4,12 +4,13 @@ Inflected, compounded and misspelt words share most of their letters with those 
 BM25 are the same or are not, and where an encoder does not know the language. A gram is four neighbouring characters
 of a word, a space at either end; a word of one letter is a gram of three.
 
-    share = sum over the query's grams in the text of weight / sum over its grams in any candidate's text
+    share = sum over the query's grams in the text of weight / sum over all of the query's grams of weight
     weight = log(1 + (candidates - with the gram + 0.5) / (with the gram + 0.5))
 
-with the query's own candidates as the collection: what all of them have tells none from another. Which grams stand in
-a text is a matter of query and text alone, kept in bits, so that it is computed once; weights are of tonight's
-candidates, so that a share needs nothing but these bits.
+with the query's own candidates as the collection: what all of them have tells none from another, and where hardly any
+gram is found anywhere, one that is there by chance is a small share. Which grams stand in a text is a matter of query
+and text alone, kept in bits, so that it is computed once; weights are of tonight's candidates, so that a share needs
+nothing but these bits. One more bit, always set, follows a query's last gram, and tells how many it has.
 """
 
 from __future__ import annotations
@@ -83,8 +84,8 @@ class AskedGrams(NamedTuple):
 
     @property
     def bytes_of_query(self) -> NDArray[np.int64]:
-        """What its bits take: int64 (n_queries,)."""
-        return (np.diff(self.bounds) + 7) // 8
+        """What its bits take, the one that ends them among them: int64 (n_queries,)."""
+        return np.diff(self.bounds) // 8 + 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +96,7 @@ class GramSearch:
         asked: The grams.
         of_query: int32 (n,), the query of each pair.
         bounds: int64 (n + 1,), where the bytes of each pair begin and end.
-        bits: uint8, these; a query's first gram is the highest bit of the first.
+        bits: uint8, these; a query's first gram is the highest bit of the first, and a set bit follows its last one.
         table: Of the grams.
     """
 
@@ -115,11 +116,13 @@ class GramSearch:
         """
         asked = AskedGrams.of(queries)
         bounds = np.append(0, np.cumsum(asked.bytes_of_query[of_query])).astype(np.int64)
+        bits = np.zeros(int(bounds[-1]), dtype=np.uint8)
+        bits[bounds[1:] - 1] = 128 >> (np.diff(asked.bounds)[of_query] & 7)
         from nightrank.tasks.kernels.grams import GramTable, fill
 
         table = GramTable.empty(asked.firsts.size)
         fill(table, asked.firsts, asked.lasts)
-        return cls(asked, of_query.astype(np.int32), bounds, np.zeros(int(bounds[-1]), dtype=np.uint8), table)
+        return cls(asked, of_query.astype(np.int32), bounds, bits, table)
 
     def look(self, texts: Sequence[str], pairs: NDArray[np.integer], of_text: NDArray[np.integer]) -> None:
         """Look for the grams of some pairs' queries in their texts.
@@ -157,7 +160,7 @@ class GramSearch:
 def grams_in(
     queries: Sequence[str], texts: Sequence[str], of_query: NDArray[np.integer], of_text: NDArray[np.integer]
 ) -> pa.Array:
-    """Which grams of queries stand in texts, pair by pair: large_binary (n,), a bit for each gram of the query.
+    """Which grams of queries stand in texts, pair by pair: large_binary (n,), a bit for each gram, and one set.
 
     Args:
         queries: (n_queries,).
@@ -174,14 +177,14 @@ def grams_in(
 def gram_shares(queries: NDArray[np.integer], grams: pa.Array) -> NDArray[np.float64]:
     r"""The share that each candidate has of its query's grams, weighted among the query's candidates: float64 (n,).
 
-    A query's shares depend on nothing but its own candidates; they are 0 where none of these has any gram, and where
-    it is not known which they have.
+    A query's shares depend on nothing but its own candidates; they are 0 where it has no grams, and where it is not
+    known which of them a candidate has.
 
     Args:
         queries: int (n,), from 0, ascending.
         grams: large_binary (n,), as ``grams_in`` gives them, those of a query equally long; null where nobody looked.
 
-    >>> gram_shares(np.array([0, 0, 1]), pa.array([b"\x80", b"\xc0", b"\x00"], GRAM_BITS)).round(4).tolist()
+    >>> gram_shares(np.array([0, 0, 1]), pa.array([b"\xa0", b"\xe0", b"\x20"], GRAM_BITS)).round(4).tolist()
     [0.2083, 1.0, 0.0]
     """
     shares, widths = np.zeros(queries.size), np.zeros(queries.size, dtype=np.int64)
@@ -201,15 +204,26 @@ def _shares(queries: NDArray[np.integer], found: NDArray[np.uint8]) -> NDArray[n
     starts = np.flatnonzero(np.append(True, np.diff(queries) != 0))
     sizes = np.diff(np.append(starts, queries.size))
     of_row = np.repeat(np.arange(starts.size), sizes)
+    counts = _counts(found[starts])
     own, whole = np.zeros(queries.size), np.zeros(starts.size)
     # Gram by gram, so that sums do not depend on how many queries there are.
-    for bit in range(8 * found.shape[1]):
+    for bit in range(int(counts.max())):
         has = (found[:, bit >> 3] >> (7 - (bit & 7))) & 1
         with_gram = np.add.reduceat(has, starts, dtype=np.int64)
-        weight = np.where(with_gram > 0, np.log1p((sizes - with_gram + 0.5) / (with_gram + 0.5)), 0.0)
+        weight = np.where(bit < counts, np.log1p((sizes - with_gram + 0.5) / (with_gram + 0.5)), 0.0)
         own += weight[of_row] * has
         whole += weight
     return np.divide(own, whole[of_row], out=np.zeros(queries.size), where=whole[of_row] > 0)
+
+
+def _counts(found: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How many grams queries have: int64 (n,), by the last bit that is set in each of uint8 (n, width).
+
+    >>> _counts(np.array([[0, 128], [255, 1], [0, 0b01010100]], dtype=np.uint8)).tolist()
+    [8, 15, 13]
+    """
+    last = np.unpackbits(found[:, -1:], axis=1)
+    return np.asarray(8 * found.shape[1] - 1 - last[:, ::-1].argmax(axis=1), dtype=np.int64)
 
 
 def _offsets(grams: pa.Array) -> NDArray[np.int64]:

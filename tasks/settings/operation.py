@@ -115,8 +115,8 @@ class ExecutionSettings(Section):
     )
     runner: Literal["local", "dask", "ray"] = Field(
         default="local",
-        description="Who embeds and scores what is more than one shard: `local`, this process; or workers of `dask` or "
-        "`ray`, each of which needs the extra of its name.",
+        description="Who embeds, scores and retrieves what is more than one shard: `local`, this process; or workers "
+        "of `dask` or `ray`, each of which needs the extra of its name.",
     )
     runner_address: str | None = Field(
         default=None,
@@ -143,6 +143,13 @@ class ExecutionSettings(Section):
         ge=1,
         le=1_000_000,
         description="Pairs of a shard. Fewer are scored by the refresh itself.",
+    )
+    shard_scores: int = Field(
+        default=10_000_000_000,
+        ge=1,
+        le=1_000_000_000_000_000,
+        description="Scores of a shard of the first stage, of a query and a chunk each: so many queries meet a range "
+        "of so many chunks. Fewer are computed by the refresh itself.",
     )
     shard_gpus: float = Field(
         default=0.0,

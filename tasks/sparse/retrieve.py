@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+import pyarrow as pa
 
 from nightrank.storage.errors import MachineError
 from nightrank.tasks.kernels.postings import AskedTerms, Postings, score_blocks
@@ -24,7 +25,6 @@ from nightrank.tasks.legs.texts import leg_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from nightrank.storage.memo.sparse_vectors import SparseMemo, SparseVectors
@@ -112,6 +112,10 @@ class SparseQueries:
         """Add the scores of every query against every text of the blocks with which it shares a token."""
         add_products(best, self.vectors, blocks, documents=documents)
 
+    def table(self) -> pa.Table:
+        """The columns ``tokens`` and ``weights``, a row each."""
+        return self.vectors.with_keys(pa.nulls(len(self))).drop_columns(["key"])
+
     def contents(self) -> Iterator[bytes]:
         """What each vector is, to the bit."""
         return self.vectors.contents()
@@ -151,6 +155,15 @@ def _blocks_of(
         found += known.size
         if known.size:
             yield (numbers, vectors) if known.size == numbers.size else (numbers[known], vectors.take(known))
+    require_all(found, expected=expected)
+
+
+def require_all(found: int, *, expected: int) -> None:
+    """See that a memo has so many texts.
+
+    Raises:
+        MachineError: It lacks one.
+    """
     if found != expected:
         message = f"The memo of sparse vectors lacks {expected - found} of {expected} texts."
         raise MachineError(message, remedy="Run `nightrank refresh` again: what is missing is encoded anew.")

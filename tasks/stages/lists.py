@@ -16,16 +16,20 @@ from nightrank.storage.release.leg_lists import read_leg_lists, write_leg_lists
 from nightrank.tasks.legs.carried import ListedQueries, lists_by_key, lists_by_number
 from nightrank.tasks.legs.filtered import CarriedOver, update_filtered
 from nightrank.tasks.legs.lists import LegLists
+from nightrank.tasks.legs.ranges import Ranges
+from nightrank.tasks.legs.spread import SpreadQueries, SpreadVectors
 from nightrank.tasks.legs.texts import Texts
+from nightrank.tasks.models.files import resolve_device
 from nightrank.tasks.rank.documents import document_numbers, documents_behind
 
 if TYPE_CHECKING:
     from nightrank.storage.release.files import TableReference
-    from nightrank.tasks.legs.filtered import Vectors
-    from nightrank.tasks.legs.lists import AskedQueries, LegNight
+    from nightrank.tasks.legs.lists import LegNight
+    from nightrank.tasks.legs.spread import PlacedVectors, SentQueries
     from nightrank.tasks.night import Night
     from nightrank.tasks.stages.filter import FilteredQueries
     from nightrank.tasks.stages.index import Index
+    from nightrank.tasks.workers.cut import Sharding
 
 B = TypeVar("B")
 
@@ -42,15 +46,28 @@ def distinct_texts(queries: pa.Table) -> pa.Table:
     return named if first.size == named.num_rows else named.take(pa.array(np.sort(first)))
 
 
+def ranges_of(night: Night, sharding: Sharding | None) -> Ranges | None:
+    """How workers scan what is much in a stage; None where this process scans all.
+
+    Args:
+        night: The run.
+        sharding: How it cuts its work.
+    """
+    if sharding is None:
+        return None
+    return Ranges(sharding, resolve_device(night.settings.execution.device), night.shards)
+
+
 def leg_over_vectors(
     night: Night,
     asked: FilteredQueries,
     index: Index,
     *,
-    queries: AskedQueries[B],
-    vectors: Vectors[B],
+    queries: SentQueries[B],
+    vectors: PlacedVectors[B],
     lists: TableReference,
     before: TableReference | None,
+    ranges: Ranges | None,
 ) -> LegNight:
     """A leg of every query, and its lists written for the next night.
 
@@ -62,6 +79,7 @@ def leg_over_vectors(
         vectors: Of texts.
         lists: Where tonight's lists go.
         before: Those of the night before; None where there are none of the same model.
+        ranges: How workers scan what is much; None where this process scans all.
     """
     with Bm25Store.open(index.statistics.path) as store:
         texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
@@ -73,12 +91,14 @@ def leg_over_vectors(
         assert night.before is not None  # it is one of its files
         known = lists_by_number(read_leg_lists(before.path), listed, texts)
         carried_over = CarriedOver.since(index.chunks, night.before.files.statistics, asked.allowed_before)
+    spread = SpreadVectors(vectors, ranges)
+    asking = SpreadQueries(queries, spread)
     outcome = update_filtered(
         known,
-        queries,
+        asking,
         texts=texts,
         filters=asked.filters(rows),
-        vectors=vectors,
+        vectors=spread,
         carried_over=carried_over,
         depth=night.settings.retrieval.candidate_depth,
         documents=documents,

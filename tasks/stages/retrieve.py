@@ -14,8 +14,10 @@ from nightrank.storage.memo.query_vectors import QueryMemo
 from nightrank.storage.records import LEG
 from nightrank.storage.release.leg_lists import write_leg_lists
 from nightrank.tasks.bm25.analyser import Analyser
+from nightrank.tasks.bm25.ranges import SpreadScan
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
-from nightrank.tasks.dense.retrieve import DenseQueries, StoredVectors, device_of
+from nightrank.tasks.dense.ranges import RangedVectors
+from nightrank.tasks.dense.retrieve import DenseQueries, device_of
 from nightrank.tasks.embed.account import account_of_queries
 from nightrank.tasks.embed.shards import embed_in_shards
 from nightrank.tasks.rank.documents import document_numbers, documents_behind
@@ -23,7 +25,7 @@ from nightrank.tasks.rank.fusion import fuse
 from nightrank.tasks.runtime.progress import progress
 from nightrank.tasks.runtime.retries import RETRIED
 from nightrank.tasks.runtime.stage_task import stage_task
-from nightrank.tasks.stages.lists import distinct_texts, leg_over_vectors
+from nightrank.tasks.stages.lists import distinct_texts, leg_over_vectors, ranges_of
 from nightrank.tasks.trec.leg import run_as_leg
 from nightrank.tasks.workers.cut import slices
 
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.read.account import Entry
     from nightrank.tasks.stages.filter import FilteredQueries
     from nightrank.tasks.stages.index import ChunksEmbedded, Index
+    from nightrank.tasks.workers.cut import Sharding
 
 COMMIT_QUERIES = 1024  # queries embedded between two commits: what a killed run loses at most
 
@@ -82,14 +85,26 @@ class DenseRetrieved:
 
 
 @stage_task("retrieve bm25")
-def retrieve_lexical(night: Night, asked: FilteredQueries, index: Index) -> Bm25Leg:
-    """The BM25 leg of every query; empty where it is off."""
+def retrieve_lexical(
+    night: Night, asked: FilteredQueries, index: Index, *, sharding: Sharding | None = None
+) -> Bm25Leg:
+    """The BM25 leg of every query; empty where it is off.
+
+    Args:
+        night: The run.
+        asked: The queries.
+        index: What they meet.
+        sharding: How workers scan what is much; None where this process scans all.
+    """
     if "bm25" not in night.settings.retrieval.legs:
         return night.scratch.bm25_leg.write(LEG.empty_table())
     settings, queries = night.settings, asked.queries.read(["text", "filter"])
     texts = queries.column("text").to_pylist()
     with Bm25Store.open(index.statistics.path) as store:
         documents = documents_behind(document_numbers(store), settings)
+        ranges, scan = ranges_of(night, sharding), None
+        if ranges is not None:
+            scan = SpreadScan(store, index.statistics.path, settings.bm25, ranges)
 
         def leg_of(numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None) -> pa.Table:
             return retrieve_bm25(
@@ -100,6 +115,7 @@ def retrieve_lexical(night: Night, asked: FilteredQueries, index: Index) -> Bm25
                 depth=settings.retrieval.candidate_depth,
                 documents=documents,
                 allowed=allowed,
+                scan=scan,
             )
 
         return night.scratch.bm25_leg.write(asked.filters(queries).leg(leg_of))
@@ -150,8 +166,23 @@ def embed_queries(night: Night, asked: Queries, vectors: ChunksEmbedded, embedde
 
 
 @stage_task("retrieve dense")
-def retrieve_semantic(night: Night, asked: FilteredQueries, vectors: QueriesEmbedded, index: Index) -> DenseRetrieved:
-    """The dense leg of every query, from the lists of the night before where there are any; empty where it is off."""
+def retrieve_semantic(
+    night: Night,
+    asked: FilteredQueries,
+    vectors: QueriesEmbedded,
+    index: Index,
+    *,
+    sharding: Sharding | None = None,
+) -> DenseRetrieved:
+    """The dense leg of every query, from the lists of the night before where there are any; empty where it is off.
+
+    Args:
+        night: The run.
+        asked: The queries.
+        vectors: Theirs.
+        index: What they meet.
+        sharding: How workers scan what is much; None where this process scans all.
+    """
     if "dense" not in night.settings.retrieval.legs:
         write_leg_lists(night.files.dense_lists.path, ())
         return DenseRetrieved(night.scratch.dense_leg.write(LEG.empty_table()), scanned=0)
@@ -164,9 +195,10 @@ def retrieve_semantic(night: Night, asked: FilteredQueries, vectors: QueriesEmbe
         asked,
         index,
         queries=DenseQueries(query_vectors, device_of(night.settings.execution)),
-        vectors=StoredVectors(night.open_chunks(index.vectors.table)),
+        vectors=RangedVectors(night.open_chunks(index.vectors.table)),
         lists=night.files.dense_lists,
         before=before.files.dense_lists if before is not None and before.same_embedder else None,
+        ranges=ranges_of(night, sharding),
     )
     return DenseRetrieved(night.scratch.dense_leg.write(outcome.leg), outcome.scanned)
 

@@ -14,8 +14,9 @@ from nightrank.tasks.embed.shards import TEXTS
 from nightrank.tasks.runtime.progress import progress
 from nightrank.tasks.runtime.retries import RETRIED
 from nightrank.tasks.runtime.stage_task import stage_task
-from nightrank.tasks.sparse.retrieve import SparseQueries, StoredSparseVectors
-from nightrank.tasks.stages.lists import distinct_texts, leg_over_vectors
+from nightrank.tasks.sparse.ranges import RangedSparseVectors
+from nightrank.tasks.sparse.retrieve import SparseQueries
+from nightrank.tasks.stages.lists import distinct_texts, leg_over_vectors, ranges_of
 from nightrank.tasks.workers.cut import slices
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.sparse.shards import SparseSharding
     from nightrank.tasks.stages.filter import FilteredQueries
     from nightrank.tasks.stages.index import Index
+    from nightrank.tasks.workers.cut import Sharding
 
 COMMIT_ROWS = 1024  # texts encoded between two commits: what a killed run loses at most
 
@@ -148,8 +150,23 @@ class _Encoding:
 
 
 @stage_task("retrieve sparse")
-def retrieve_weighted(night: Night, asked: FilteredQueries, encoded: SparseEncoded, index: Index) -> SparseRetrieved:
-    """The sparse leg of every query, from the lists of the night before where there are any; empty where it is off."""
+def retrieve_weighted(
+    night: Night,
+    asked: FilteredQueries,
+    encoded: SparseEncoded,
+    index: Index,
+    *,
+    sharding: Sharding | None = None,
+) -> SparseRetrieved:
+    """The sparse leg of every query, from the lists of the night before where there are any; empty where it is off.
+
+    Args:
+        night: The run.
+        asked: The queries.
+        encoded: Their vectors, and the texts'.
+        index: What they meet.
+        sharding: How workers scan what is much; None where this process scans all.
+    """
     if encoded.memo is None:
         return SparseRetrieved(night.scratch.sparse_leg.write(LEG.empty_table()), scanned=0)
     memos, before = night.workspace.memo, night.before
@@ -157,14 +174,15 @@ def retrieve_weighted(night: Night, asked: FilteredQueries, encoded: SparseEncod
     with SparseMemo(memos, "queries", encoder=encoded.memo) as memo:
         known, vectors = memo.vectors_of(by_text(rows, rows).column("query_key").combine_chunks())
     assert known.tolist() == list(range(rows.num_rows))
-    with SparseMemo(memos, "texts", encoder=encoded.memo) as memo:
+    with SparseMemo(memos, "texts", encoder=encoded.memo, read_only=True) as memo:
         outcome = leg_over_vectors(
             night,
             asked,
             index,
             queries=SparseQueries(vectors),
-            vectors=StoredSparseVectors(memo),
+            vectors=RangedSparseVectors(memo),
             lists=night.files.sparse_lists,
             before=before.files.sparse_lists if before is not None and before.same_sparse else None,
+            ranges=ranges_of(night, sharding),
         )
     return SparseRetrieved(night.scratch.sparse_leg.write(outcome.leg), outcome.scanned)

@@ -89,12 +89,23 @@ class Sharding:
         place: Where; without devices, on the one that the run itself has.
         texts: Of a shard that is embedded; the run itself embeds what is no more than that.
         pairs: The same of pairs that are scored.
+        scores: The same of scores, of a query and a text each, that a scan of the first stage computes.
     """
 
     workers: Workers
     place: Place
     texts: int
     pairs: int
+    scores: int
+
+    def rows(self, queries: int, texts: int) -> int | None:
+        """Texts of a range that so many queries meet in one shard; None where all of them are no more than that.
+
+        >>> cut = Sharding(None, Place(()), texts=1, pairs=1, scores=100)
+        >>> cut.rows(10, 11), cut.rows(10, 10), cut.rows(1000, 2), cut.rows(0, 7)
+        (10, None, 1, None)
+        """
+        return max(1, self.scores // queries) if texts > 1 and queries * texts > self.scores else None
 
     def place_on(self, device: str) -> Place:
         """The place, on the run's own device where it names none."""

@@ -41,11 +41,14 @@ class Seat:
 
     Args:
         device: As torch names it.
+
+    Attributes:
+        device: As given.
     """
 
     def __init__(self, device: str) -> None:
         self.lock = Lock()
-        self._device = device
+        self.device = device
         self._held: tuple[object, object] | None = None
         self._checked_sample: SharedFile | None = None
 
@@ -60,7 +63,7 @@ class Seat:
         key = (reference.fingerprint, place.batch_tokens, place.threads)
         if self._held is None or self._held[0] != key:
             self._held = self._checked_sample = None  # first, so that two never share the device's memory
-            self._held = (key, reference.load(place, self._device))
+            self._held = (key, reference.load(place, self.device))
         model: M = self._held[1]  # type: ignore[assignment]  # what the reference with this fingerprint has loaded
         if drift_sample is not None and self._checked_sample != drift_sample.file:
             check(model, drift_sample)
@@ -91,6 +94,17 @@ def model_at(
     """
     with place.slot(), _free_seat(devices_of(place)) as seat:
         yield seat.model(reference, place, drift_sample, check)
+
+
+@contextmanager
+def device_at(place: Place) -> Iterator[str]:
+    """The device of a shard that needs no model; no other shard of this process uses it meanwhile.
+
+    Args:
+        place: Where to compute.
+    """
+    with place.slot(), _free_seat(devices_of(place)) as seat:
+        yield seat.device
 
 
 def forget_models() -> None:

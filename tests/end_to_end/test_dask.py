@@ -20,10 +20,12 @@ from nightrank.storage.bucket.shards import FolderOnDisk
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.legs import LEGS
 from nightrank.storage.workspace.folder import FolderWorkspace
+from nightrank.tasks.dense.retrieve import DenseQueries
 from nightrank.tasks.embed.shards import TEXTS, EmbedderReference, EmbeddingShard, embed_shard
 from nightrank.tasks.settings.index import EmbedderSettings
 from nightrank.tasks.settings.operation import ExecutionSettings
 from nightrank.tasks.sparse.encoder import SparseEncoder
+from nightrank.tasks.sparse.retrieve import SparseQueries
 from tests.conftest import STARTUP_SECONDS
 from tests.support.watched_workers import (
     ROOT,
@@ -96,8 +98,10 @@ def test_a_night_on_a_cluster_that_others_started_is_that_of_one_process(
     collection.settings["retrieval"] = {"legs": [*LEGS], "candidate_depth": 8}
     collection.settings["sparse"] = {"model": str(models.splade)}
 
-    with monkeypatch.context() as here:
-        here.setattr(SparseEncoder, "encode_passages", None)  # whoever asks for it in this process fails
+    with monkeypatch.context() as here:  # whoever asks for these in this process fails
+        here.setattr(SparseEncoder, "encode_passages", None)
+        here.setattr(DenseQueries, "add_best", None)
+        here.setattr(SparseQueries, "add_best", None)
         counts = refresh(collection).counts
     assert counts.chunks_embedded > 5 * SHARD_TEXTS
     assert counts.sparse_texts_encoded == counts.texts > 5 * SHARD_TEXTS

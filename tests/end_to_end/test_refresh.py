@@ -532,7 +532,6 @@ def test_an_id_of_a_log_used_for_two_texts_is_the_users_mistake(collection: Coll
 def test_the_packaged_embedder_answers_a_query_by_its_meaning(collection: Collection, refresh: Refresh) -> None:
     collection.settings["embedder"] = {"model": PACKAGED_EMBEDDER}
     collection.settings["reranker"]["model"] = "none"
-    collection.settings["results"] = {"order": "weighted"}  # by the learned one "wood" answers "food"
     collection.log.append(("q-dairy", "dairy food", 1))  # no document has one of these words
 
     summary = refresh(collection)

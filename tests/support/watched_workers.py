@@ -14,6 +14,8 @@ from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.collection import Collection
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pytest
 
     from tests.end_to_end.conftest import Refresh
@@ -21,8 +23,13 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 # So small that the small collection has several shards of each kind.
-SHARD_TEXTS, SHARD_PAIRS = 5, 40
-SHARDS: dict[str, TomlValue] = {"shard_texts": SHARD_TEXTS, "shard_pairs": SHARD_PAIRS, "workers": 2}
+SHARD_TEXTS, SHARD_PAIRS, SHARD_SCORES = 5, 40, 100
+SHARDS: dict[str, TomlValue] = {
+    "shard_texts": SHARD_TEXTS,
+    "shard_pairs": SHARD_PAIRS,
+    "shard_scores": SHARD_SCORES,
+    "workers": 2,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,7 @@ class Notes:
 
     @classmethod
     def of_workers(cls, folder: Path, monkeypatch: pytest.MonkeyPatch, *, kill: bool = False) -> Notes:
-        """Watch the processes that are started from now on; with ``kill`` one dies of the first pairs that it gets."""
+        """Watch the processes that are started from now on; with ``kill`` one dies of the first range, one of pairs."""
         monkeypatch.setenv("NOTES_FILE", str(folder / "notes.jsonl"))
         paths = [str(Path(__file__).parent / "worker_start"), str(ROOT), os.environ.get("PYTHONPATH", "")]
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
@@ -73,13 +80,15 @@ def change(collection: Collection) -> None:
 
 
 def assert_nights_in_shards(collection: Collection, refresh: Refresh, notes: Notes, folder: Path) -> int:
-    """Two nights by workers, of whom the first one that gets pairs is killed, are those of one process.
+    """Two nights by workers, of whom the first to scan vectors and the first to get pairs die, are one process's.
 
     Returns:
         How many processes had a reranker in the first night.
     """
     first = refresh(collection)
     assert (folder / "killed").exists()
+    assert (folder / "killed-scan").exists()
+    assert_scanned_in_ranges(notes, first.counts.texts)
     assert first.counts.chunks_embedded > 5 * SHARD_TEXTS
     assert first.counts.pairs_scored == first.counts.pairs > 4 * SHARD_PAIRS
     processes = len({process for _, process in notes.lines("Reranker")})
@@ -94,6 +103,14 @@ def assert_nights_in_shards(collection: Collection, refresh: Refresh, notes: Not
     assert len(set(notes.loads())) == len(notes.loads())
     assert_as_by_one_process(collection, folder / "alone-again")
     return processes
+
+
+def assert_scanned_in_ranges(notes: Notes, texts: int, *, legs: Sequence[str] = ("Bm25Ranges", "DenseRanges")) -> None:
+    """Workers met so many texts and more, a few at a time, in each of some legs."""
+    for leg in legs:
+        rows = [int(what) for what, _ in notes.lines(leg)]
+        assert len(rows) > 2
+        assert sum(rows) >= texts > max(rows)
 
 
 def assert_as_by_one_process(collection: Collection, folder: Path) -> None:

@@ -23,7 +23,7 @@ from nightrank.storage.files.atomic import replacing
 from nightrank.tasks.models.curve import LOSSES
 from nightrank.tasks.models.packed.probes import prompt_of
 from nightrank.tasks.rerank.packaged import network_of
-from nightrank.tasks.train.reranker.losses import listwise_loss, pointwise_loss
+from nightrank.tasks.train.reranker.losses import listwise_loss, pointwise_loss, residual_loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -53,7 +53,9 @@ class LearningSettings(BaseModel):
         gradient_norm: Larger gradients are scaled down to it.
         label_share: Of the target, that the answer gets, where its source says nothing else; the teacher score gets the
             rest.
-        teacher_score_sharpness: What teacher scores are multiplied with before they are made shares.
+        teacher_sharpness: What teacher scores are multiplied with before they are made shares.
+        residual_share: Of the loss, that of the answer's place once scores are added to the teacher's; the rest is that
+            of the scores alone. With it a reranker learns what the first stage lacks.
         average_decay: Of the running average of the weights.
         validate_every: Updates between two looks at held-out queries; 0 for none.
         patience: Looks in a row without a gain after which training ends; the best average is taken.
@@ -74,6 +76,7 @@ class LearningSettings(BaseModel):
     gradient_norm: float = Field(default=1.0, gt=0.0)
     label_share: float = Field(default=0.65, ge=0.0, le=1.0)
     teacher_sharpness: float = Field(default=1.5, gt=0.0)
+    residual_share: float = Field(default=0.0, ge=0.0, le=1.0)
     average_decay: float = Field(default=0.99, ge=0.0, lt=1.0)
     validate_every: int = Field(default=0, ge=0)
     patience: int = Field(default=3, ge=1)
@@ -224,13 +227,17 @@ def _loss(forward: PairForward, groups: Sequence[Group], settings: LearningSetti
     flat, read = forward(queries, texts, max_lengths=max_lengths)
     logits = flat.view(len(groups), -1)
     shares = [settings.label_share if group.label_share is None else group.label_share for group in groups]
+    teacher = torch.tensor([group.teacher_scores for group in groups], dtype=torch.float32, device=logits.device)
     loss_of = listwise_loss if settings.loss == "listwise" else pointwise_loss
     loss = loss_of(
         logits,
-        torch.tensor([group.teacher_scores for group in groups], dtype=torch.float32, device=logits.device),
+        teacher,
         label_shares=torch.tensor(shares, dtype=torch.float32, device=logits.device),
         sharpness=settings.teacher_sharpness,
     )
+    if settings.residual_share:
+        residual = residual_loss(logits, teacher, sharpness=settings.teacher_sharpness)
+        loss = torch.lerp(loss, residual, settings.residual_share)
     return loss, logits, read
 
 

@@ -37,6 +37,32 @@ def listwise_loss(logits: Tensor, teacher_scores: Tensor, *, label_shares: Tenso
     return -(target * torch.log_softmax(logits, dim=1)).sum(dim=1).mean()
 
 
+def residual_loss(logits: Tensor, teacher_scores: Tensor, *, sharpness: float) -> Tensor:
+    """Cross-entropy of groups against the answer, where logits are added to the teacher's: what these leave to learn.
+
+    A final order adds the reranker's scores to the first stage's. Where the teacher alone puts the answer on top there
+    is little to gain; what it gets wrong decides (a product of experts, Hinton 2002, of which one stays as it is).
+
+    Args:
+        logits: float32 (n_groups, group_size); the first column is the answer's.
+        teacher_scores: float32 (n_groups, group_size).
+        sharpness: What teacher scores are multiplied with first.
+
+    Returns:
+        float32 (), the mean over the groups.
+
+    >>> import torch
+    >>> teacher_scores = torch.tensor([[0.0, 1.0]])
+    >>> round(residual_loss(torch.tensor([[0.0, 0.0]]), teacher_scores, sharpness=2.0).item(), 4)
+    2.1269
+    >>> round(residual_loss(torch.tensor([[2.0, 0.0]]), teacher_scores, sharpness=2.0).item(), 4)  # made up for: ln 2
+    0.6931
+    """
+    import torch
+
+    return -torch.log_softmax(logits + sharpness * teacher_scores, dim=1)[:, 0].mean()
+
+
 def pointwise_loss(logits: Tensor, teacher_scores: Tensor, *, label_shares: Tensor, sharpness: float) -> Tensor:
     """Binary cross-entropy of each passage against a target that mixes "is it the answer" with a teacher score.
 

@@ -1,8 +1,7 @@
 """What a reranker is worth on held-out queries, and how much it is to count.
 
 The order is a release's: the same formulas, over the candidates of the same first stage; the held-out queries stand
-for the log. A weight is chosen for the collection that the reranker helps least, because held-out queries come from
-collections like those of training, and others profit less.
+for the log.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from nightrank.tasks.settings.whole import Settings
 if TYPE_CHECKING:
     from tests.conftest import Command
 
+KNOWN_ITEMS = {"known_items": 50}  # where nobody judged and a reranker takes its time
 ENGLISH = "Bees carry nectar home, and they dry it with their wings until it is honey."
 GERMAN = "Die Bienen tragen den Nektar nach Hause, und sie trocknen ihn mit den Flügeln, bis er Honig ist."
 FRENCH = "Les abeilles portent le nectar à la ruche, et elles le sèchent avec leurs ailes pour en faire du miel."
@@ -75,7 +76,11 @@ def test_a_folder_of_pages_is_all_that_is_needed(
     monkeypatch.chdir(tmp_path)
     ended = nightrank("init", "--yes")
     assert ended.code == 0
-    assert written(tmp_path) == {"documents": {"source": "docs"}, "queries": {"budget_seconds": 180.0}}
+    assert written(tmp_path) == {
+        "documents": {"source": "docs"},
+        "queries": {"budget_seconds": 180.0},
+        "judgments": KNOWN_ITEMS,
+    }
     assert "No query log" in (tmp_path / "nightrank.toml").read_text(encoding="utf-8")
     assert "nightrank refresh" in ended.out
     assert [*tmp_path.glob(".*")] == []
@@ -157,7 +162,7 @@ def test_judgments_of_other_queries_or_documents_are_not_taken(tmp_path: Path) -
     beir(tmp_path)
     (tmp_path / "queries.jsonl").write_text('{"_id": "other", "text": "tea"}\n', encoding="utf-8")
     initialise(tmp_path, None, ask=None)
-    assert "judgments" not in written(tmp_path)
+    assert written(tmp_path)["judgments"] == KNOWN_ITEMS
 
 
 @pytest.mark.parametrize(
@@ -168,10 +173,10 @@ def test_judgments_of_other_queries_or_documents_are_not_taken(tmp_path: Path) -
             {"bm25": {"language": "german"}, "retrieval": {"legs": ["bm25"]}, "reranker": {"model": "none"}},
         ),
         ([GERMAN, FRENCH, FRENCH], {"retrieval": {"legs": ["bm25"]}, "reranker": {"model": "none"}}),
-        ([ENGLISH, ENGLISH, FRENCH], {"embedder": {}}),
+        ([ENGLISH, ENGLISH, FRENCH], {"embedder": {}, "judgments": KNOWN_ITEMS}),
         (["天気予報を見る。東京の天気。"] * 3, {"retrieval": {"legs": ["bm25"]}, "reranker": {"model": "none"}}),
-        ([ENGLISH] * 3, {}),
-        (["12 34"] * 3, {}),
+        ([ENGLISH] * 3, {"judgments": KNOWN_ITEMS}),
+        (["12 34"] * 3, {"judgments": KNOWN_ITEMS}),
     ],
 )
 def test_what_the_packaged_models_do_not_know_they_are_not_asked(

@@ -70,9 +70,10 @@ def test_one_process_does_all_where_nothing_else_is_asked_for(devices: tuple[str
 
 
 def test_local_has_a_thread_for_each_device() -> None:
-    with sharding(ExecutionSettings(worker_devices=("cuda:0", "cuda:1"), shard_texts=7, shard_pairs=9), UNUSED) as cut:
+    execution = ExecutionSettings(worker_devices=("cuda:0", "cuda:1"), shard_texts=7, shard_pairs=9, shard_scores=11)
+    with sharding(execution, UNUSED) as cut:
         assert cut is not None
-        assert (cut.texts, cut.pairs) == (7, 9)
+        assert (cut.texts, cut.pairs, cut.scores) == (7, 9, 11)
         assert cut.place_on("cpu") == Place(("cuda:0", "cuda:1"))
 
 

@@ -15,7 +15,7 @@ from nightrank.tasks.rank.fit import Fitting
 from nightrank.tasks.rank.grams import GRAM_BITS, gram_shares
 from nightrank.tasks.rank.learned import log_means
 from nightrank.tasks.rank.lists import RERANKER, Lists
-from recipes.learned_order.collections import Models, Scored, read_slice, score
+from recipes.learned_order.collections import Scored, listed, read_slice, reranked
 from recipes.learned_order.fit import GRAMS_BIAS, fit, queries_of
 from recipes.learned_order.recipe import COLLECTIONS, FITTING, QUERIES, Collection
 from recipes.legs import Encoders
@@ -46,8 +46,9 @@ def collection(seed: int, **quality: float) -> Scored:
         return values.astype(np.float32)
 
     legs = {leg: scores(leg) for leg in LEGS}
-    grams = pa.array([bytes([number]) for number in generator.integers(0, 256, queries.size).tolist()], GRAM_BITS)
-    return Scored(queries, legs, scores(RERANKER), grams, relevant, np.ones(ASKED, dtype=np.int32))
+    ended = [bytes([number, 0x80]) for number in generator.integers(0, 256, queries.size).tolist()]
+    grams, places = pa.array(ended, GRAM_BITS), np.tile(np.arange(ENTRIES, dtype=np.int32), ASKED)
+    return Scored(queries, places, legs, scores(RERANKER), grams, relevant, np.ones(ASKED, dtype=np.int32))
 
 
 def weights(model: LearnedOrder, scored: Scored) -> dict[str, float]:
@@ -138,12 +139,14 @@ def test_a_slice_is_read_and_scored_by_all_legs_and_the_reranker(tmp_path: Path)
     part = read_slice(Collection("words.jsonl.xz"), tmp_path)
     assert part == read_slice(Collection("words.jsonl.xz"), tmp_path)
     assert len(part.queries) == len(words) <= QUERIES
-    models = Models(Encoders(one_hot, letters, letters), lambda _, texts: np.arange(len(texts), dtype=np.float32))
-    scored = score(part, models)
+    found = listed(part, Encoders(one_hot, letters, letters))
+    assert np.isnan(found.pair_scores).all()
+    scored = reranked(found, part, lambda _, texts: np.array([len(text) for text in texts], dtype=np.float32))
     assert scored.relevant.sum() == len(words)
     for leg in ("bm25", "sparse"):  # each finds the answer, which begins with the query, and nothing else
         assert (~np.isnan(scored.legs[leg]) == scored.relevant).all()
-    assert np.isfinite(scored.pair_scores[scored.relevant]).all()
+    answers = [part.passages[place].model_text() for place in scored.places[scored.relevant].tolist()]
+    assert scored.pair_scores[scored.relevant].tolist() == [len(answer) for answer in answers]
     scored.write(tmp_path / "words.npz")
     again = Scored.read(tmp_path / "words.npz")
     np.testing.assert_array_equal(again.pair_scores, scored.pair_scores)

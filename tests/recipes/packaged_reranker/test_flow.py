@@ -33,7 +33,7 @@ def test_pairs_decide_the_steps_and_the_rate_falls_within_them() -> None:
 
 
 @pytest.mark.slow
-def test_the_flow_makes_a_folder_that_opens_and_carries_a_chosen_weight(
+def test_the_flow_makes_a_folder_that_opens_and_says_what_it_is_worth(
     tmp_path: Path, prefect_api: str, models: Models
 ) -> None:
     for name, ending in (("pairs", "grows in gardens"), ("left", "is eaten raw")):

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nightrank.storage.bm25.build import Bm25Counts
-from nightrank.storage.bm25.index import CHUNK_COLUMNS, Bm25Store
+from nightrank.storage.bm25.index import CHUNK_COLUMNS, Bm25Store, ChunkSlots
 from nightrank.storage.errors import MachineError
 from tests.support.bm25_files import Words, placed
 from tests.support.bm25_files import build as build_file
@@ -113,6 +113,24 @@ def test_blocks_hold_every_posting_once(tmp_path: Path, monkeypatch: pytest.Monk
             assert block.lengths[column] == tf
             found[int(block.chunk_numbers[column])] = tf
     assert found == {0: 5, 1: 4, 2: 3, 3: 2, 4: 1}
+
+
+@pytest.mark.parametrize("chosen", [[0, 1, 2, 3, 4], [3, 1], [4], []])
+def test_blocks_of_some_chunks_number_them_by_their_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: list[int]
+) -> None:
+    monkeypatch.setattr("nightrank.storage.bm25.index.SLOTS_PER_BLOCK", 2)
+    path, _ = build(tmp_path, [(f"d{n}", 0, "word " * (n + 1)) for n in range(5)], analyse=Words())
+    with Bm25Store.open(path) as store:
+        chunks = ChunkSlots(store.slots()[chosen], store.lengths()[chosen])
+        blocks = list(store.posting_blocks(np.array([0], dtype=np.int32), chunks))
+    found = {}
+    for block in blocks:
+        assert block.first_slot // 2 == (block.first_slot + block.chunk_numbers.size - 1) // 2  # within one on disk
+        for _, slot, tf in (row for part in block.postings for row in zip(*part, strict=True)):
+            if (number := block.chunk_numbers[slot - block.first_slot]) >= 0:
+                found[int(number)] = tf
+    assert found == {place: 5 - number for place, number in enumerate(chosen)}
 
 
 def test_readers_of_chunks_stream_side_by_side_in_order(tmp_path: Path) -> None:

@@ -111,6 +111,18 @@ def test_few_rows_are_taken_and_many_are_streamed_and_both_are_the_same(tmp_path
         assert found == {key: {"chunk_hash": key, "vector": [1.0, len(key)], "tokens": len(key)} for key in wanted}
 
 
+def test_rows_are_found_at_their_places_in_the_stream_few_or_many(tmp_path: Path) -> None:
+    table = table_in(tmp_path)
+    for first in range(0, 60, 20):
+        add(table, [f"{number}" for number in range(first, first + 20)])
+    streamed = [key for batch in table.stream(["chunk_hash"]) for key in batch.column(0).to_pylist()]
+    for places in ([*range(60)], [17], [18, 19, 20, 21, 41], [0, 59], [3, 30, 31], [*range(5, 60, 7)], []):
+        batches = list(table.at(np.array(places, dtype=np.int64), ["vector"], rows=4))
+        found = {key: vector for batch in batches for key, vector in zip(*batch.to_pydict().values(), strict=True)}
+        assert found == {streamed[place]: [1.0, float(len(streamed[place]))] for place in places}
+        assert all(0 < batch.num_rows <= 4 for batch in batches)
+
+
 def test_a_sample_is_distinct_rows_that_the_generator_draws(tmp_path: Path) -> None:
     table = table_in(tmp_path)
     assert table.sample(3, ["text"], generator=np.random.default_rng(1)).num_rows == 0

@@ -44,6 +44,33 @@ def test_chunks_in_any_order_give_what_a_walk_down_the_whole_ranking_gives(
     assert [row[:3] for row in rows_of(whole.filter(pa.array(kept)))] == [row[:3] for row in rows_of(best.table())]
 
 
+@given(
+    chunk_count=st.integers(0, 60),
+    depth=st.integers(1, 9),
+    chunks=st.integers(1, 4),
+    levels=st.integers(1, 6),
+    parts=st.integers(1, 5),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(deadline=None)
+def test_the_best_of_parts_is_the_best_of_all(
+    chunk_count: int, depth: int, chunks: int, levels: int, parts: int, seed: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    documents = Documents(documents_of(chunk_count, generator), chunks)
+    scores = generator.integers(0, levels, (2, chunk_count)).astype(np.float32)
+    part_of = generator.integers(0, parts, chunk_count)  # documents lie across parts, and some parts are empty
+    whole, merged = (RunningTopDocuments(2, depth, documents) for _ in range(2))
+    for part in range(parts):
+        queries, numbers = (column.astype(np.int32) for column in np.nonzero(np.tile(part_of == part, (2, 1))))
+        of_part = RunningTopDocuments(2, depth, documents)
+        for best in (whole, of_part):
+            best.add(queries, numbers, scores[queries, numbers])
+        table = of_part.table()
+        merged.add(*(table.column(name).to_numpy() for name in ("query_number", "chunk_number", "score")))
+    assert rows_of(merged.table()) == rows_of(whole.table())
+
+
 def test_queries_of_a_part_are_counted_from_its_first_one() -> None:
     documents = Documents(np.array([0, 0, 1], dtype=np.int32), chunks=1)
     best = RunningTopDocuments(2, 1, documents)

@@ -81,3 +81,9 @@ def test_a_query_without_results_has_no_rows_and_no_query_is_no_error() -> None:
     nothing = np.zeros(0, dtype=np.int32)
     empty.add(nothing, nothing, nothing.astype(np.float32))
     assert empty.table().num_rows == 0
+
+
+def test_what_a_score_must_reach_is_the_last_of_a_full_list_or_the_floor() -> None:
+    best = RunningTopK(3, 2, floors=np.array([-np.inf, 1.0, 1.0], dtype=np.float32))
+    best.add(np.array([0, 1, 1, 2]), np.array([5, 5, 6, 5]), np.array([3.0, 3.0, 2.0, 3.0]))
+    assert best.reached().tolist() == [-np.inf, 2.0, 1.0]

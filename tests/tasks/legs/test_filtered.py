@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from nightrank.tasks.kernels.top_documents import BYTES_HELD, Documents
 from nightrank.tasks.legs import filtered as module
 from nightrank.tasks.legs.carried import ListedQueries, lists_by_key, lists_by_number
 from nightrank.tasks.legs.filtered import CarriedOver, update_filtered
+from nightrank.tasks.legs.spread import SpreadQueries, SpreadVectors
 from nightrank.tasks.legs.texts import Texts
 from tests.support.legs_by_loop import chunks_by_query, cut_by_loop, documents_of
 from tests.tasks.legs.test_lists import blocks, hashes_of, vector_of, whole_rankings
@@ -63,7 +64,7 @@ class History:
         self,
         chunks: list[Chunk],
         asked: list[Query],
-        vectors: Counted,
+        vectors: Counted | SpreadVectors[Block],
         *,
         depth: int,
         slack: int,
@@ -75,14 +76,15 @@ class History:
         conditions = [condition for _, condition in asked]
         masks = {condition: let_through(chunks, condition) for condition in conditions if condition is not None}
         was = {condition: let_through(self.chunks, condition) for condition in masks}
-        asking = DenseQueries(np.stack([vector_of(query) for query, _ in asked]))
+        asking: Any = DenseQueries(np.stack([vector_of(query) for query, _ in asked]))
         queries = ListedQueries.of(pa.array([f"{query} {condition}" for query, condition in asked]), asking.contents())
+        met: Any = vectors  # with the same blocks, here or sent
         outcome = update_filtered(
             lists_by_number(self.lists, queries, texts),
-            asking,
+            SpreadQueries(asking, met) if isinstance(vectors, SpreadVectors) else asking,
             texts=texts,
             filters=QueryFilters(conditions, AllowedChunks.of(masks, chunk_count=len(chunks))),
-            vectors=vectors,
+            vectors=met,
             carried_over=CarriedOver(
                 added,
                 pa.chunked_array([hashes_of([text for text, _ in self.chunks])]),

@@ -220,13 +220,13 @@ def two_entries() -> pa.Table:
 
 def test_of_entries_that_legs_like_the_same_the_one_with_more_grams_comes_first() -> None:
     keys = {name: ["k", "k"] for name in ("query_key", "chunk_id", "chunk_hash", "document_id")}
-    candidates = pa.table({**keys, "grams": pa.array([b"\x40", b"\xc0"], GRAM_BITS)})
+    candidates = pa.table({**keys, "grams": pa.array([b"\x60", b"\xe0"], GRAM_BITS)})
     learned = LearnedOrder.of(read_order().gates, "none", grams=0.0)
     unasked = np.full(2, np.nan, dtype=np.float32)
     halves: dict[LegName, float] = {"bm25": 0.5, "dense": 0.5}
     ordered = final_order(candidates, two_entries(), unasked, weighing=Weighing(halves, 0.0, learned))
     assert ordered.column("chunk_number").to_pylist() == [1, 0]
-    assert ordered.column("grams").to_pylist() == [b"\xc0", b"\x40"]
+    assert ordered.column("grams").to_pylist() == [b"\xe0", b"\x60"]
 
     plain = final_order(candidates.drop_columns(["grams"]), two_entries(), unasked, weighing=Weighing(halves, 0.0))
     assert plain.column("chunk_number").to_pylist() == [0, 1]

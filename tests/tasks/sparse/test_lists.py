@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ from nightrank.storage.release.leg_lists import LEG_LISTS
 from nightrank.tasks.filters.queries import QueryFilters
 from nightrank.tasks.legs.carried import ListedQueries, lists_by_key, lists_by_number
 from nightrank.tasks.legs.filtered import CarriedOver, update_filtered
+from nightrank.tasks.legs.spread import SpreadQueries, SpreadVectors
 from nightrank.tasks.legs.texts import Texts
 from nightrank.tasks.sparse.retrieve import SparseQueries
 from tests.support.legs_by_loop import chunks_by_query
@@ -65,7 +66,15 @@ class History:
     lists: list[pa.RecordBatch] = field(default_factory=list)
     chunks: list[Chunk] = field(default_factory=list)
 
-    def night(self, chunks: list[Chunk], asked: list[Query], stored: Stored, *, depth: int, slack: int) -> LegNight:
+    def night(
+        self,
+        chunks: list[Chunk],
+        asked: list[Query],
+        stored: Stored | SpreadVectors[SparseBlock],
+        *,
+        depth: int,
+        slack: int,
+    ) -> LegNight:
         texts = Texts.of(hashes_of([text for text, _ in chunks]))
         added = hashes_of(sorted({text for text, _ in chunks} - {text for text, _ in self.chunks}))
         conditions = [condition for _, condition in asked]
@@ -73,12 +82,14 @@ class History:
         was = {condition: let_through(self.chunks, condition) for condition in masks}
         queries = SparseQueries(vectors_of([row_of(query) for query, _ in asked]))
         listed = ListedQueries.of(pa.array([f"{query} {condition}" for query, condition in asked]), queries.contents())
+        asking: Any = queries  # what it meets has the same blocks, here or sent
+        met: Any = stored
         outcome = update_filtered(
             lists_by_number(self.lists, listed, texts),
-            queries,
+            SpreadQueries(asking, met) if isinstance(stored, SpreadVectors) else asking,
             texts=texts,
             filters=QueryFilters(conditions, AllowedChunks.of(masks, chunk_count=len(chunks))),
-            vectors=stored,
+            vectors=met,
             carried_over=CarriedOver(
                 added,
                 pa.chunked_array([hashes_of([text for text, _ in self.chunks])]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from nightrank.tasks.sparse.encoder import SparseEncoder, plan_sparse
 from nightrank.tasks.sparse.shards import SparseReference, SparseSharding
 from nightrank.tasks.workers.cut import Place, Sharding
 from nightrank.tasks.workers.seats import forget_models
+from tests.support.workers_here import Here
 from tests.tasks.sparse.test_encoder import texts_of
 
 if TYPE_CHECKING:
@@ -27,18 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import Models
-
-
-@dataclass
-class Here:
-    """Workers that compute at once, the last shard first."""
-
-    shards: int = 0
-
-    def compute(self, task: Any, shards: Sequence[Any]) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401
-        for shard in reversed(shards):
-            self.shards += 1
-            yield shard, task.fn(shard)
 
 
 @pytest.fixture
@@ -53,7 +41,7 @@ def sharding_of(
 ) -> SparseSharding:
     plan = encoder.plan
     model = SparseReference(plan.settings, folder, plan.precision, fingerprint or plan.fingerprint)
-    cut = Sharding(workers, Place((), threads=1), texts=4, pairs=1)
+    cut = Sharding(workers, Place((), threads=1), texts=4, pairs=1, scores=1)
     return SparseSharding(cut, model, "cpu", FolderOnDisk(folder / "shards"), DriftCheckSettings())
 
 

@@ -14,7 +14,7 @@ from nightrank.tasks.embed.shards import EmbedderReference
 from nightrank.tasks.settings.index import EmbedderSettings
 from nightrank.tasks.settings.operation import ExecutionSettings
 from nightrank.tasks.workers.cut import DriftSample, Place
-from nightrank.tasks.workers.seats import forget_models, model_at
+from nightrank.tasks.workers.seats import device_at, forget_models, model_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,6 +107,14 @@ def test_a_device_serves_one_shard_at_a_time() -> None:
         order.append("gives back")
     worker.join()
     assert order == ["waits", "gives back", "has it"]
+
+
+def test_a_device_without_a_model_is_one_that_no_shard_uses() -> None:
+    place = Place(("cpu", "cuda:0"))
+    with device_at(place) as first, device_at(place) as second:
+        assert (first, second) == ("cpu", "cuda:0")
+    with model_at(place, Named("first"), None, ignore) as model, device_at(place) as other:
+        assert (model, other) == ("first on cpu", "cuda:0")
 
 
 def test_what_is_stored_is_compared_once_a_run_and_before_each_first_shard() -> None:

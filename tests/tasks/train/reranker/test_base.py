@@ -61,7 +61,8 @@ def test_it_is_told_what_the_trained_one_will_be_told_and_keeps_it(models: Model
     def scores(**settings: str) -> list[float]:
         plan = plan_local(RerankerSettings.model_validate(settings), ExecutionSettings(device="cpu"), base=tmp_path)
         queries, texts = zip(*pairs, strict=True)
-        return Reranker(plan, batch_tokens=512).score(queries, texts, np.array([6, 4])).tolist()
+        found: list[float] = Reranker(plan, batch_tokens=512).score(queries, texts, np.array([6, 4])).tolist()
+        return found
 
     told = scores(model=str(models.reranker), prompt="find tables ")
     assert told != scores(model=str(models.reranker))

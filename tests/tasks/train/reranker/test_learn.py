@@ -73,6 +73,27 @@ def test_training_lowers_the_loss_and_leaves_the_embeddings_alone(tmp_path: Path
     assert same == {"bert.embeddings.word_embeddings.weight", "bert.embeddings.position_embeddings.weight"}
 
 
+def test_a_residual_share_teaches_what_the_teacher_gets_wrong(tmp_path: Path, models: Models) -> None:
+    def first_loss(residual_share: float, floor: float) -> float:
+        """The loss of one step, the teacher holding negatives as high as the answer, or far below."""
+        passages = [Passage(word, "", f"a {word} thing") for word in WORDS]
+        queries = [
+            MinedQuery(f"what is {word}", ((place, 1.0),), (((place + 1) % 6, floor),), floor)
+            for place, word in enumerate(WORDS)
+        ]
+        drawn = GroupSampler({"colours": MinedSource(passages, queries, 1.0)}, GROUPS)
+        learning = settings(2, learning_rate=1e-3, residual_share=residual_share, label_share=1.0, teacher_sharpness=9)
+        losses = train(encoder(models), drawn, learning, folder=tmp_path, report=nothing).losses
+        (tmp_path / "checkpoint.pt").unlink()
+        return float(losses.column("loss")[0].as_py())
+
+    plain = first_loss(0.0, 1.0)
+    assert first_loss(0.0, -1.0) == pytest.approx(plain)  # the labels alone decide
+    assert first_loss(1.0, 1.0) == pytest.approx(plain, abs=1e-5)  # the teacher tells nothing
+    assert first_loss(1.0, -1.0) < 1e-3  # it has said all
+    assert first_loss(0.5, -1.0) == pytest.approx(plain / 2, abs=1e-3)
+
+
 def test_a_model_learns_with_what_it_is_told_with_each_pair(tmp_path: Path, models: Models) -> None:
     losses = []
     for prompt, before in (("name a colour ", ""), (None, "name a colour "), (None, "")):

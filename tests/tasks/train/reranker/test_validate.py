@@ -15,7 +15,6 @@ from nightrank.tasks.rank.order_file import read_order
 from nightrank.tasks.train.reranker.validate import (
     PLAIN,
     by_weight,
-    choose_weight,
     entries_of_held_out,
     evaluate_reranker,
     final_scores,
@@ -74,28 +73,6 @@ def test_final_scores_weigh_reranker_fused_order_and_legs() -> None:
     entries = entries_of_held_out([query], PASSAGES, weighing=lexical)
     (scores,) = final_scores(entries, pairs, weighing=lexical, weight=0.4)
     assert scores.tolist() == pytest.approx([0.4 - 0.6, -0.4 + 0.6], abs=1e-6)
-
-
-def test_the_collection_that_gains_least_decides() -> None:
-    # The smallest gains are 0.004 and -0.003, although the means are 0.552 and 0.699.
-    figures = {"a": {0.0: 0.5, 0.5: 0.6, 1.0: 0.9}, "b": {0.0: 0.5, 0.5: 0.504, 1.0: 0.497}}
-    assert choose_weight(figures, {"a": 0.5, "b": 0.5}) == 0.5
-
-
-def test_gains_are_over_the_fused_order_not_over_weight_0() -> None:
-    figures = {"a": {0.0: 0.60, 0.5: 0.65}, "b": {0.0: 0.52, 0.5: 0.51}}
-    assert choose_weight(figures, {"a": 0.64, "b": 0.5}) == 0.5  # worst -0.04 against +0.01
-
-
-def test_of_smallest_gains_that_are_about_equal_the_better_mean_decides() -> None:
-    figures = {"a": {0.0: 0.5, 0.2: 0.51, 0.3: 0.5095}, "b": {0.0: 0.5, 0.2: 0.6, 0.3: 0.7}}
-    fused = {"a": 0.5, "b": 0.5}
-    assert choose_weight(figures, fused) == 0.3
-    assert choose_weight(figures, fused, noise=0.0) == 0.2
-
-
-def test_of_equal_weights_the_smallest_is_chosen() -> None:
-    assert choose_weight({"a": {0.0: 0.5, 0.5: 0.7, 1.0: 0.7}}, {"a": 0.5}) == 0.5
 
 
 def test_no_query_chooses_its_own_weight() -> None:
