@@ -27,6 +27,7 @@ from recipes.learned_order.collections import Scored, listed, read_slice, rerank
 from recipes.learned_order.fit import fit
 from recipes.learned_order.recipe import COLLECTIONS, FITTING, MIN_QUERIES, Collection
 from recipes.legs import load_encoders
+from recipes.packaged_reranker.recipe import NAME
 
 if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
@@ -43,7 +44,7 @@ def main(
     *,
     data: Path,
     output: Path,
-    reranker: str = "nightrank-minilm",
+    reranker: str = NAME,
     sparse: str = "splade-tiny",
     leave_out: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
 ) -> None:
@@ -100,7 +101,8 @@ def scored_collections(
             if not legs_path.is_file():
                 listed(part, encoders()).write(legs_path)
             scored = Scored.read(legs_path)
-            (scored if collection.is_learnt_from else reranked(scored, part, rerank())).write(path)
+            is_flattered = reranker == NAME and collection.is_learnt_from
+            (scored if is_flattered else reranked(scored, part, rerank())).write(path)
         found[collection.name] = Scored.read(path)
         print(f"{len(found)} of {len(collections)}: {collection.name}", flush=True)  # noqa: T201 (a program's output)
     return found

@@ -26,6 +26,7 @@ from recipes.learned_order.collections import RRF_K, fused_ranks, ranks_of
 from recipes.learned_order.fit import fit
 from recipes.learned_order.recipe import ASKED, COLLECTIONS, DEPTHS, FITTING, RERANKED
 from recipes.legs import SETTINGS
+from recipes.packaged_reranker.recipe import NAME
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,9 +42,7 @@ BEST, ALONE, LEARNED = "best stage", "reranker", "learned"
 
 
 @app.default
-def main(
-    *, data: Path, output: Path, reranker: str = "nightrank-minilm", sparse: str = "splade-tiny", folds: int = 5
-) -> None:
+def main(*, data: Path, output: Path, reranker: str = NAME, sparse: str = "splade-tiny", folds: int = 5) -> None:
     """Measure.
 
     Args:
