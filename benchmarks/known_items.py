@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.settings.whole import Settings
 
-COLLECTIONS = {"scifact": "test", "fairytaleqa": "test", "cran": "test", "cystic_fibrosis": "test", "demo": ""}
+COLLECTIONS = ("scifact", "fairytaleqa", "cran", "cystic_fibrosis", "demo", "arguana", "climate_fever")
 MEASURE = "nDCG@10"
 SEEN = 0.01  # a difference of means that people's judgments are taken to show
 VARIANTS: Mapping[str, Mapping[str, JsonValue]] = {
@@ -131,9 +131,10 @@ class Row:
 
 def settings_of(name: str, options: argparse.Namespace) -> Path:
     """The settings file of a collection, with a sample of its judged queries."""
-    work = options.work / f"known_items-{name}"
+    work = options.work / name
     sections: dict[str, dict[str, str | int | bool]] = {
         "reranker": {"depth": options.depth, "precision": options.precision},
+        "judgments": {"ignore_identical_ids": name == "arguana"},
         "evaluation": {"timed_queries": "none"},
     }
     if name != "demo":
@@ -141,7 +142,7 @@ def settings_of(name: str, options: argparse.Namespace) -> Path:
             options.data / name,
             work,
             "known_items",
-            split=COLLECTIONS.get(name, "test"),
+            split="test",
             query_limit=options.queries,
             sections={name: dict(values) for name, values in sections.items()},
         )
@@ -151,9 +152,9 @@ def settings_of(name: str, options: argparse.Namespace) -> Path:
         {
             "documents": {"source": "corpus.jsonl.gz"},
             "queries": {"log": "queries.jsonl", "budget": options.queries},
-            "judgments": {"qrels": "qrels.tsv"},
             "gates": LOOSE_GATES,
             **sections,
+            "judgments": {"qrels": "qrels.tsv"},
         },
     )
 

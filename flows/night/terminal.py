@@ -26,7 +26,7 @@ def show_summary(summary: Summary) -> None:
     manifest, counts = summary.manifest, summary.counts
     if not summary.changed and summary.refused:
         console.print(f"Nothing was built: release {manifest.release_id} was refused ({_seconds(summary)}).")
-        console.print(_gates_table(manifest))
+        _show_gates(console, manifest)
         _show_notes(console, summary)
         return
     if not summary.changed:
@@ -44,7 +44,7 @@ def show_summary(summary: Summary) -> None:
         show_measures(manifest.measures, title=title, milliseconds=milliseconds)
     if manifest.known_items is not None:
         show_measures(manifest.known_items.measures, title=known_items_title(manifest.known_items))
-    console.print(_gates_table(manifest))
+    _show_gates(console, manifest)
     show_account(summary.account, console)
     _show_notes(console, summary)
 
@@ -104,16 +104,24 @@ def _tenths(share: float) -> str:
     return f"{math.floor(1000 * share) / 10:.1f}"
 
 
-def _gates_table(manifest: Manifest) -> Table:
+def _show_gates(console: Console, manifest: Manifest) -> None:
+    """Each gate that compared something in a row; those that could not in a line for each reason."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("gate", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("threshold", justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("why")
+    not_compared: dict[str, list[str]] = {}
     for gate in manifest.gates:
+        if gate.why_not_compared is not None:
+            not_compared.setdefault(gate.why_not_compared, []).append(gate.name)
+            continue
         table.add_row(gate.name, f"{gate.value:.4g}", f"{gate.threshold:.4g}", _verdict(gate), Text(plain(gate.reason)))
-    return table
+    if table.row_count:
+        console.print(table)
+    for why, names in not_compared.items():
+        console.print(f"Not compared: {', '.join(names)}: {plain(why)}.", style="dim", highlight=False, markup=False)
 
 
 def _verdict(gate: Gate) -> Text:

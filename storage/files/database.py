@@ -11,14 +11,12 @@ import duckdb
 import numpy as np
 
 from nightrank.storage.errors import MachineError, WorkspaceBusy
+from nightrank.storage.files.headers import HEADERS_BYTES, opened_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-
-HEADERS_BYTES = 3 * 4096  # that each file of DuckDB begins with
 
 
 def connect(
@@ -32,7 +30,7 @@ def connect(
     """Open a DuckDB file, or a database in memory that spills to the system's temporary folder.
 
     Nothing is ever installed or loaded by itself, and insertion order is kept only where a query asks for
-    an order.
+    an order. A file that is there is never made anew.
 
     Args:
         path: The file, or None for memory.
@@ -40,19 +38,26 @@ def connect(
         memory_limit: What it may hold before it spills.
         spill_folder: Where it spills; default: the system's temporary folder.
         sees_variables: Whether a table that is not there may be a variable of the code that asks.
+
+    Raises:
+        MachineError: DuckDB did not find a file that is there; it is as it was.
     """
-    return duckdb.connect(
-        ":memory:" if path is None else str(path),
-        read_only=read_only,
-        config={
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            "memory_limit": memory_limit,
-            "preserve_insertion_order": "false",
-            "python_enable_replacements": "true" if sees_variables else "false",
-            "temp_directory": tempfile.gettempdir() if spill_folder is None else str(spill_folder),
-        },
-    )
+
+    def opened() -> duckdb.DuckDBPyConnection:
+        return duckdb.connect(
+            ":memory:" if path is None else str(path),
+            read_only=read_only,
+            config={
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                "memory_limit": memory_limit,
+                "preserve_insertion_order": "false",
+                "python_enable_replacements": "true" if sees_variables else "false",
+                "temp_directory": tempfile.gettempdir() if spill_folder is None else str(spill_folder),
+            },
+        )
+
+    return opened() if path is None or read_only else opened_whole(path, opened)
 
 
 def one_file(path: Path) -> str:

@@ -15,6 +15,7 @@ from typing_extensions import override
 from nightrank.storage.closing import Closing
 from nightrank.storage.files.atomic import replacing
 from nightrank.storage.files.database import connect, connect_for_reading, connect_for_writing, only_row
+from nightrank.storage.files.headers import log_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,11 +49,6 @@ def remove_memo(path: Path) -> None:
     """Remove a memo: it is whole or gone. A log without its file is none's, and DuckDB removes it."""
     path.unlink()
     log_of(path).unlink(missing_ok=True)
-
-
-def log_of(path: Path) -> Path:
-    """Where DuckDB keeps what has been committed and is not in the file itself yet."""
-    return path.with_name(f"{path.name}.wal")
 
 
 class MemoFile(Closing):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 # What lists say in the mean over a release's log, by list, in the order of ``tasks.rank.lists.DESCRIPTORS``.
 LogMeans: TypeAlias = dict[str, tuple[float, ...]]
+
+
+NOT_COMPARED = "not compared: "  # begins the reason of a gate that had nothing to compare with
 
 
 class _Record(BaseModel):
@@ -103,6 +106,23 @@ class Gate(_Record):
     threshold: float
     reason: str
     accepted: bool = False
+
+    @classmethod
+    def not_compared(cls, name: str, why: str, *, value: float, threshold: float) -> Self:
+        """One that passes, because there is nothing to compare with.
+
+        Args:
+            name: Of the gate.
+            why: There is nothing.
+            value: What stands in place of one.
+            threshold: Of the gate.
+        """
+        return cls(name=name, passed=True, value=value, threshold=threshold, reason=f"{NOT_COMPARED}{why}")
+
+    @property
+    def why_not_compared(self) -> str | None:
+        """Why there was nothing to compare with; None where there was."""
+        return self.reason.removeprefix(NOT_COMPARED) if self.reason.startswith(NOT_COMPARED) else None
 
     @property
     def lets_through(self) -> bool:

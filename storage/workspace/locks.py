@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -73,7 +73,8 @@ def held(
     descriptor = _acquire(path, what=what, remedy=remedy)
     left: bytes | None = None
     try:
-        found = os.pread(descriptor, 1000, 0)
+        with naming(path):
+            found = os.pread(descriptor, 1000, 0)
         abandoned = abandoned_by(_record_of(found))
         if run is None and abandoned is not None:
             left = found
@@ -82,10 +83,12 @@ def held(
             _write(descriptor, json.dumps(holder if run is None else {**holder, "run": run}).encode())
         yield abandoned
     finally:
+        # What was done is done: a file that cannot be removed is locked by nobody, and names nobody.
+        with suppress(OSError):
+            _write(descriptor, left or b"")
         if left is None:
-            path.unlink(missing_ok=True)
-        else:
-            _write(descriptor, left)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
         os.close(descriptor)
 
 
@@ -120,7 +123,7 @@ def _write(descriptor: int, data: bytes) -> None:
 def _record_of(data: bytes) -> dict[str, object]:
     try:
         value = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -154,7 +157,8 @@ def _is_locked(descriptor: int, path: Path, *, what: str) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        holder = os.pread(descriptor, 1000, 0).decode(errors="replace")
+        with naming(path):
+            holder = os.pread(descriptor, 1000, 0).decode(errors="replace")
         message = f"Another process holds {what}: {holder or 'it has just started'}."
         raise WorkspaceBusy(message, remedy="Wait for it to end, or stop it.") from error
     except OSError as error:

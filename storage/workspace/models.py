@@ -26,6 +26,7 @@ from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.atomic import publish_folder, remove_unfinished, rename_folder, replacing
 from nightrank.storage.files.listing import entries
 from nightrank.storage.foreign import machine_error
+from nightrank.storage.places import naming
 from nightrank.storage.workspace.base import MODELS
 from nightrank.storage.workspace.locks import held
 from nightrank.storage.workspace.open import workspace_at
@@ -183,9 +184,11 @@ def bring_model(folder: Path) -> None:
 def deciding(workspace: Workspace) -> Iterator[None]:
     """Hold the promotions: nobody else changes one meanwhile. It takes seconds, so others wait for it."""
     workspace.models.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(workspace.models / ".promoted.lock", os.O_RDONLY | os.O_CREAT, 0o644)
+    path = workspace.models / ".promoted.lock"
+    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with naming(path):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

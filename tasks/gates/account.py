@@ -39,8 +39,7 @@ def account_gate(
         days: How many.
     """
     if isinstance(before, Incomparable):
-        reason = f"not compared: {before.reason}"
-        return Gate(name=NAME, passed=True, value=0.0, threshold=max_text_lost, reason=reason)
+        return Gate.not_compared(NAME, before.reason, value=0.0, threshold=max_text_lost)
     names = "documents with a text", "characters of text"
     # What was taken down on purpose is not lost.
     kept, taken_down = characters_of(now), characters_of(now, Kind.RETRACTED)

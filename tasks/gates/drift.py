@@ -170,7 +170,7 @@ def quality_drift_gate(drift: QualityDrift | Incomparable, *, days: int | None, 
         max_drift: What the mean may lose.
     """
     if isinstance(drift, Incomparable):
-        return _not_compared(QUALITY, drift, value=0.0, threshold=-max_drift)
+        return Gate.not_compared(QUALITY, drift.reason, value=0.0, threshold=-max_drift)
     difference = drift.after - drift.before
     value = 0.0 if abs(difference) <= TIE else difference
     is_large = value < -max_drift - TIE
@@ -196,7 +196,7 @@ def overlap_drift_gate(drifts: Sequence[RankingDrift], *, days: int | None, min_
         min_overlap: What the mean rank-biased overlap must be at least.
     """
     if not drifts:
-        return _not_compared(OVERLAP, _too_little(days), value=1.0, threshold=min_overlap)
+        return Gate.not_compared(OVERLAP, _too_little(days), value=1.0, threshold=min_overlap)
     least = min(drifts, key=lambda drift: (drift.overlap, drift.release_id))
     reason = (
         f"mean rank-biased overlap {least.overlap:.4f} with {least.release_id}, the least alike of the last {days} "
@@ -215,7 +215,7 @@ def top1_drift_gate(drifts: Sequence[RankingDrift], *, days: int | None, max_top
         max_top1_changed: The share that may.
     """
     if not drifts:
-        return _not_compared(TOP1, _too_little(days), value=0.0, threshold=max_top1_changed)
+        return Gate.not_compared(TOP1, _too_little(days), value=0.0, threshold=max_top1_changed)
     most = max(drifts, key=lambda drift: (drift.top1_changed / drift.queries, drift.release_id))
     share = most.top1_changed / most.queries
     reason = (
@@ -247,11 +247,7 @@ def _by_release(past: Past) -> Iterator[tuple[str, list[_Kept]]]:
         yield release.release_id, [_Kept(**row) for row in rows.to_pylist()]
 
 
-def _too_little(days: int | None) -> Incomparable:
+def _too_little(days: int | None) -> str:
     if days is None:
-        return Incomparable("no days are asked for")
-    return Incomparable(f"no release of the last {days} days has enough documents that are the same")
-
-
-def _not_compared(name: str, why: Incomparable, *, value: float, threshold: float) -> Gate:
-    return Gate(name=name, passed=True, value=value, threshold=threshold, reason=f"not compared: {why.reason}")
+        return "no days are asked for"
+    return f"no release of the last {days} days has enough documents that are the same"

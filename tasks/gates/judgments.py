@@ -77,7 +77,7 @@ def judgments_gate(
             why = live.reason
         elif live:
             why = f"the live release was measured on {judged_queries(kind_of(live))}"
-        return Gate(name=NAME, passed=True, value=0.0, threshold=max_lost, reason=f"not compared: {why}")
+        return Gate.not_compared(NAME, why, value=0.0, threshold=max_lost)
     pairs, relevant = _pairs(now)
     live_pairs, live_relevant = _pairs(live)
     queries, live_queries = ({query_id for query_id, _ in found} for found in (relevant, live_relevant))

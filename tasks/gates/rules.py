@@ -129,7 +129,7 @@ def non_inferiority_gate(change: QualityChange | Incomparable, *, margin: float)
     Where the mean did not fall, a wide interval says only that few queries are judged, or that many results changed.
     """
     if isinstance(change, Incomparable):
-        return _not_compared("non_inferiority", change, value=0.0, threshold=-margin)
+        return Gate.not_compared("non_inferiority", change.reason, value=0.0, threshold=-margin)
     above = change.low > -margin
     by = f", by {change.judged_by}" if change.judged_by else ""
     reason = (
@@ -160,7 +160,7 @@ def overlap_gate(changes: RankingChanges | Incomparable, *, least_alike: Sequenc
         min_overlap: What the mean rank-biased overlap must be at least.
     """
     if isinstance(changes, Incomparable):
-        return _not_compared("overlap", changes, value=1.0, threshold=min_overlap)
+        return Gate.not_compared("overlap", changes.reason, value=1.0, threshold=min_overlap)
     overlap = changes.overlap
     reason = (
         f"mean rank-biased overlap {overlap:.4f} over {changes.compared} queries, at least {min_overlap:g} is asked"
@@ -178,7 +178,7 @@ def top1_gate(changes: RankingChanges | Incomparable, *, max_top1_changed: float
         max_top1_changed: The share that may.
     """
     if isinstance(changes, Incomparable):
-        return _not_compared("top1", changes, value=0.0, threshold=max_top1_changed)
+        return Gate.not_compared("top1", changes.reason, value=0.0, threshold=max_top1_changed)
     share = changes.top1_changed / changes.compared
     reason = (
         f"{changes.top1_changed} of {changes.compared} queries have another first document ({share:.1%}), "
@@ -198,7 +198,7 @@ def kept_gate(changes: LostQueries | Incomparable, *, named: Sequence[str], min_
     if not isinstance(changes, Incomparable) and not changes.queries:
         changes = Incomparable("people asked nothing of what the current release answers")
     if isinstance(changes, Incomparable):
-        return _not_compared("kept", changes, value=1.0, threshold=min_kept)
+        return Gate.not_compared("kept", changes.reason, value=1.0, threshold=min_kept)
     kept = changes.queries - changes.lost
     share = kept / changes.queries
     reason = (
@@ -268,7 +268,7 @@ def coverage_gate(coverage: float | None, *, min_coverage: float) -> Gate:
         min_coverage: What it must be at least.
     """
     if coverage is None:
-        return _not_compared("coverage", Incomparable("people asked nothing"), value=1.0, threshold=min_coverage)
+        return Gate.not_compared("coverage", "people asked nothing", value=1.0, threshold=min_coverage)
     reason = f"{coverage:.4f} of the log's traffic is answered, at least {min_coverage:g} is asked"
     return Gate(name="coverage", passed=coverage >= min_coverage, value=coverage, threshold=min_coverage, reason=reason)
 
@@ -314,10 +314,6 @@ def check_overrides(accept: Iterable[str]) -> None:
                 f"There is no gate {name!r}.",
                 remedy=(f'Did you mean "{near[0]}"? ' if near else "") + f"Gates: {', '.join(GATES)}.",
             )
-
-
-def _not_compared(name: str, why: Incomparable, *, value: float, threshold: float) -> Gate:
-    return Gate(name=name, passed=True, value=value, threshold=threshold, reason=f"not compared: {why.reason}")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -31,6 +31,12 @@ def raised_from(error: Exception, cause: Exception) -> Exception:
         (PermissionError(errno.EACCES, "Permission denied", "/data/w"), "/data/w: Permission denied.", "may read"),
         (OSError(errno.ENOLCK, "No locks available"), "No locks available.", "locks"),
         (duckdb.IOException(f"IO Error: Could not write file: {FULL}"), "IO Error", "Make room"),
+        (duckdb.FatalException("FATAL Error: fsync failed!"), "fsync failed", "system's log"),
+        (
+            duckdb.IOException('Cannot open database "/a" in read-only mode: database does not exist'),
+            "/a",
+            "is mounted",
+        ),
         (sqlite3.OperationalError("database or disk is full"), "database or disk is full.", "Make room"),
         (pa.ArrowException(f"Error writing bytes to file. Detail: [errno 28] {FULL}"), "Error writing", "Make room"),
         (RuntimeError(f"lance error: LanceError(IO): {FULL}, /rust/lance/src/io.rs:1"), "lance error", "Make room"),

@@ -132,7 +132,7 @@ def profile_gate(found: Sequence[Shift] | Incomparable, *, max_shift: float) -> 
     """
     if isinstance(found, Incomparable) or not found:
         why = found.reason if isinstance(found, Incomparable) else "there is too little of both releases"
-        return Gate(name=NAME, passed=True, value=0.0, threshold=max_shift, reason=f"not compared: {why}")
+        return Gate.not_compared(NAME, why, value=0.0, threshold=max_shift)
     far = sorted((shift for shift in found if shift.size > max_shift), reverse=True)
     most = max(found)
     if far:
@@ -161,8 +161,7 @@ def unrelated_gate(before: pa.Table | Incomparable, now: pa.Table, *, max_unrela
     was = None if isinstance(before, Incomparable) else _values(before, Signal.UNRELATED)
     if was is None or not was.size or not values.size:
         why = before.reason if isinstance(before, Incomparable) else "no query can be looked at in both releases"
-        reason = f"not compared: {why}; {seen}"
-        return Gate(name=UNRELATED, passed=True, value=0.0, threshold=max_unrelated, reason=reason)
+        return Gate.not_compared(UNRELATED, f"{why}; {seen}", value=0.0, threshold=max_unrelated)
     live = float(was.mean())
     pooled = float(np.concatenate([was, values]).mean())
     chance = NORMAL_95 * float(np.sqrt(pooled * (1.0 - pooled) * (1.0 / was.size + 1.0 / values.size)))

@@ -195,6 +195,36 @@ def test_a_refresh_shows_value_threshold_verdict_and_reason_of_each_gate(
     assert "Note: mind [this]" in lines
 
 
+def test_gates_that_had_nothing_to_compare_with_are_one_line_for_each_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    made = manifest("r1", status="accepted", gate="overlap")
+    gates = [
+        *(Gate.not_compared(name, "it is the first release", value=1.0, threshold=0.5) for name in ("kept", "top1")),
+        Gate(name="empty", passed=True, value=0.0, threshold=0.05, reason="0 of 9 queries have no result"),
+        Gate.not_compared("judgments", "nothing was [judged]", value=0.0, threshold=0.2),
+    ]
+    show_summary(
+        Summary(
+            manifest=made.model_copy(update={"measures": {}, "gates": gates}),
+            published=True,
+            changed=True,
+            counts=made.counts,
+            seconds={"total": 1.0},
+            warnings=(),
+            coverage=1.0,
+            dropped=(),
+        )
+    )
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    start = lines.index("gate value threshold verdict why")
+    assert lines[start + 1 : start + 4] == [
+        "empty 0 0.05 passed 0 of 9 queries have no result",
+        "Not compared: kept, top1: it is the first release.",
+        "Not compared: judgments: nothing was [judged].",
+    ]
+
+
 def test_a_release_that_cannot_be_read_is_listed_as_damaged_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
     damaged = ListedRelease("r1", current=True, size_bytes=2_000_000, manifest=None, damage="no\x1b[2J manifest [of]")
     show_releases([damaged, listed("r2")], now=CREATED)

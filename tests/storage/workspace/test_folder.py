@@ -15,6 +15,7 @@ import pytest
 from nightrank.storage.errors import InputError, MachineError, WorkspaceBusy
 from nightrank.storage.files.atomic import write_text
 from nightrank.storage.workspace.folder import FolderWorkspace
+from tests.faults.system_calls import is_possible, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,6 +162,36 @@ def test_a_file_system_without_locks_stops_writers_and_not_readers(
     with place.without_readers() as alone:
         assert not alone
     assert len(called) == 3
+
+
+def test_a_lock_file_that_cannot_be_removed_fails_no_run_that_is_done_and_names_none(
+    place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(path: Path, **_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    with monkeypatch.context() as patched, place.writing(now=NOW, run="f00"):
+        (place.root / "kept").touch()
+        patched.setattr(Path, "unlink", failing)
+    assert (place.root / ".lock").read_bytes() == b""
+    with place.writing(now=NOW, run="f01") as abandoned:
+        assert abandoned is None
+    assert not (place.root / ".lock").exists()
+
+
+@pytest.mark.skipif(not is_possible(), reason="system calls are watched on Linux alone")
+@pytest.mark.parametrize("call", ["pread64", "ftruncate", "pwrite64"])
+def test_a_lock_file_that_the_disk_fails_is_named(place: Workspace, call: str) -> None:
+    place.root.mkdir()
+
+    def hold() -> int:
+        try:
+            with place.writing(now=NOW):
+                return 0
+        except OSError as error:
+            return 1 if str(error.filename) == str(place.root / ".lock") else 3
+
+    assert watched(hold, place.root, decide=lambda operation: "EIO" if operation.call == call else None) == 1
 
 
 def test_nothing_is_current_before_the_first_release(place: Workspace) -> None:

@@ -20,6 +20,7 @@ from nightrank.storage.workspace.models import (
     promotions,
     training,
 )
+from tests.faults.system_calls import is_possible, watched
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,6 +126,20 @@ def test_one_promotion_waits_for_another(place: Workspace) -> None:
             promote(place, "reranker", promotion())
         assert demoted.result() == promotion()
     assert promotions(place) == {"reranker": promotion()}
+
+
+@pytest.mark.skipif(not is_possible(), reason="system calls are watched on Linux alone")
+def test_promotions_whose_lock_the_disk_fails_name_it(place: Workspace) -> None:
+    place.models.mkdir(parents=True)
+
+    def decide_it() -> int:
+        try:
+            with deciding(place):
+                return 0
+        except OSError as error:
+            return 1 if str(error.filename) == str(place.models / ".promoted.lock") else 3
+
+    assert watched(decide_it, place.models, decide=lambda it: "EIO" if it.call == "flock" else None) == 1
 
 
 def test_what_is_not_there_is_not_promoted(place: Workspace) -> None:
