@@ -101,25 +101,13 @@ def _nights(folder: Path, *, documents: int, models: Sections) -> dict[str, Peak
 
 def _peaks_of_a_night(settings_file: Path) -> Peaks:
     """Run a night in this process; the peak of each stage, and of what comes before the first."""
-    from benchmarks.parts.plain_nights import refresh_plainly
+    from benchmarks.parts.plain_nights import StageWatch, refresh_plainly
 
     peaks: Peaks = {}
-    stage = "start"
-
-    def on_stage(name: str) -> None:
-        nonlocal stage
-        peaks[stage] = _peak_bytes()
-        stage = name
-        Path("/proc/self/clear_refs").write_text("5")  # the kernel forgets the peak
-
-    refresh_plainly(settings_file, on_stage=on_stage)
-    return {**peaks, stage: _peak_bytes()}
-
-
-def _peak_bytes() -> int:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    [kilobytes] = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
-    return int(kilobytes) * 1024
+    watch = StageWatch(lambda taken: peaks.update({taken.stage: taken.peak_bytes}))
+    refresh_plainly(settings_file, on_stage=watch.next)
+    watch.end()
+    return peaks
 
 
 def _write_documents(path: Path, documents: int, *, edition: int) -> None:

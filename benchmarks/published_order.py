@@ -14,6 +14,7 @@ learned order without a reranker, the reranker alone, and the published order, a
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from rich.table import Table
 
 from benchmarks.inputs.beir_folders import parsed, parser, write_settings
 from benchmarks.parts.plain_nights import refresh_plainly
+from benchmarks.parts.settings_files import LOOSE_GATES, Sections, Value, write_settings_file
 from nightrank.flows.demo.install import install_demo
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.legs import LEGS
@@ -138,21 +140,25 @@ def stage_values(configuration: Configuration, *, order: Path | None) -> dict[st
 
 
 def settings_of(name: str, options: argparse.Namespace) -> Path:
-    """The settings file of a collection: defaults, but for what the command line asks."""
+    """The settings file of a collection: defaults, or the demo's own settings, but for what the command line asks."""
+    depth: dict[str, Value] = {} if options.depth is None else {"depth": options.depth}
+    asked: Sections = {
+        "retrieval": {"legs": options.legs},
+        "reranker": {"precision": options.precision, **depth},
+        "evaluation": {"timed_queries": "none"},
+    }
     if name == "demo":
-        return install_demo(options.work / "demo")
+        own = tomllib.loads(install_demo(options.work / name).read_text(encoding="utf-8"))
+        sections = {"": {"workspace": own.pop("workspace")}, **own, "gates": LOOSE_GATES}
+        merged = {title: {**sections.get(title, {}), **asked.get(title, {})} for title in {**sections, **asked}}
+        return write_settings_file(options.work / name / "published_order.toml", merged)
     return write_settings(
         options.data / name,
         options.work / name,
         "published_order",
         split="test",
         query_limit=options.limit,
-        sections={
-            "retrieval": {"legs": options.legs},
-            "reranker": {"depth": options.depth, "precision": options.precision},
-            "judgments": {"ignore_identical_ids": name == "arguana"},
-            "evaluation": {"timed_queries": "none"},
-        },
+        sections={**asked, "judgments": {"ignore_identical_ids": name == "arguana"}},
     )
 
 
@@ -175,8 +181,8 @@ def main() -> None:
     command = parser(__doc__ or "")
     command.add_argument("--collection", nargs="+", default=list(COLLECTIONS), help="folders under --data, or demo")
     command.add_argument("--legs", nargs="+", choices=LEGS, default=["bm25", "dense"])
-    command.add_argument("--limit", type=int, help="judged queries at most; default: all")
-    command.add_argument("--depth", type=int, default=100, help="candidates reranked")
+    command.add_argument("--limit", type=int, help="judged queries at most, of all but the demo; default: all")
+    command.add_argument("--depth", type=int, help="candidates reranked; default: the settings'")
     command.add_argument("--order", nargs="*", default=[], metavar="NAME=FILE", help="another learned order")
     options = parsed(command)
     orders = {name: Path(file) for name, _, file in (one.partition("=") for one in options.order)}

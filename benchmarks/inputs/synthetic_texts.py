@@ -35,17 +35,18 @@ _CODAS = ("", "", "", "l", "m", "n", "nd", "r", "rt", "s", "st", "t", "x")
 _ENDINGS = ("", "", "", "", "s", "ed", "ing", "er", "ation", "ly", "ment", "ness")
 
 
-def text_batches(count: int) -> Iterator[pa.Array]:
+def text_batches(count: int, *, mean_words: int = MEAN_WORDS) -> Iterator[pa.Array]:
     """The texts of a collection, string (n,) each, ``BLOCK`` at a time.
 
     Args:
         count: Chunks of the collection.
+        mean_words: Words of a chunk, in the mean.
     """
     words = _dressed(content_words(), np.random.default_rng(SEED))
     cumulative = np.cumsum(_weights(DISTINCT_WORDS))
     for number, first in enumerate(range(0, count, BLOCK)):
         generator = np.random.default_rng((SEED, number))
-        lengths = np.clip(generator.lognormal(np.log(MEAN_WORDS) - 0.08, 0.4, BLOCK), 12, 900).astype(np.int32)
+        lengths = np.clip(generator.lognormal(np.log(mean_words) - 0.08, 0.4, BLOCK), 12, 900).astype(np.int32)
         drawn = np.searchsorted(cumulative, generator.random(int(lengths.sum())) * cumulative[-1])
         stop = generator.random(drawn.size) < STOP_WORD_SHARE
         stop_ranks = np.minimum(generator.geometric(0.09, int(stop.sum())), len(word_lists()["english"].stop_words)) - 1

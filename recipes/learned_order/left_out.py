@@ -3,41 +3,45 @@
     python -m recipes.learned_order.left_out --data DIR --output DIR [--reranker MODEL] [--sparse MODEL] [--folds N]
 
 Families of collections are left out fold by fold. Printed is nDCG@10 in the mean over collections, English and others
-apart, for long lists and short ones, with the reranker and without: the best single stage of each collection (BM25, the
-dual encoder, min-max or reciprocal rank fusion in equal parts), the reranker alone, and the learned order.
+apart, for long lists and short ones, with the reranker and without, of two legs and of three: the best single stage of
+each collection (a leg, min-max or reciprocal rank fusion in equal parts), the reranker alone, and the learned order;
+and what the third leg adds to it, with a 95% interval by bootstrap over collections.
 """
 
 from __future__ import annotations
 
 from itertools import product
 from pathlib import Path  # noqa: TC003 - cyclopts reads it
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from cyclopts import App
 
+from nightrank.storage.legs import LEGS, LegName
+from nightrank.tasks.evaluate.significance import compare_paired
 from nightrank.tasks.rank.fusion import minmax_within, reciprocal_rank
 from nightrank.tasks.rank.grams import gram_shares
 from nightrank.tasks.rank.lists import ranks_by_score
 from nightrank.tasks.rank.order import Entries, Weighing
-from recipes.learned_order.__main__ import scored_collections
 from recipes.learned_order.collections import RRF_K, fused_ranks, ranks_of
 from recipes.learned_order.fit import fit
 from recipes.learned_order.recipe import ASKED, COLLECTIONS, DEPTHS, FITTING, RERANKED
+from recipes.learned_order.scored import scored_collections
 from recipes.legs import SETTINGS
 from recipes.packaged_reranker.recipe import NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
-    from nightrank.storage.legs import LegName
     from nightrank.tasks.rank.learned import LearnedOrder
     from recipes.learned_order.collections import Scored
 
 app = App(name="recipes.learned_order.left_out", help="Measure the learned order on collections left out.")
 
-LEGS: tuple[LegName, ...] = ("bm25", "dense")
+TWO: tuple[LegName, ...] = ("bm25", "dense")
 BEST, ALONE, LEARNED = "best stage", "reranker", "learned"
 
 
@@ -52,62 +56,92 @@ def main(*, data: Path, output: Path, reranker: str = NAME, sparse: str = "splad
         sparse: The sparse encoder.
         folds: Into which families are parted.
     """
-    scored = scored_collections(list(COLLECTIONS), data, output, reranker=reranker, sparse=sparse)
+    scored = scored_collections(COLLECTIONS, data, output, reranker=reranker, sparse=sparse)
     of = {collection.name: collection for collection in COLLECTIONS}
     families = sorted({of[name].group for name in scored})
-    rows: list[tuple[str, int, bool, dict[str, float]]] = []
+    rows: list[tuple[Group, str, dict[str, float]]] = []
     for fold in range(folds):
         left_out = set(families[fold::folds])
         order = fit([one for name, one in scored.items() if of[name].group not in left_out], FITTING, reranker=reranker)
         for name in [name for name in scored if of[name].group in left_out]:
             kind = "English" if of[name].language == "en" else "others"
             asked = (False, True) if np.isfinite(scored[name].pair_scores).any() else (False,)
-            for depth, with_reranker in product(DEPTHS, asked):
-                found = measured(scored[name].cut(depth), order, with_reranker=with_reranker)
-                rows.append((kind, depth, with_reranker, found))
-    for kind, depth, with_reranker in product(("English", "others"), DEPTHS, (False, True)):
-        own = [found for *key, found in rows if key == [kind, depth, with_reranker]]
-        means = {name: float(np.mean([one[name] for one in own])) for name in own[0]}
-        below = sum(one[LEARNED] < one[BEST] for one in own)
-        shown = ", ".join(f"{name} {value:.4f}" for name, value in means.items())
-        lists = f"{kind}, lists of {depth}, {'with' if with_reranker else 'without'} reranker"
-        print(f"{lists}: {shown}; below the best stage in {below} of {len(own)}")  # noqa: T201 (a program's output)
+            for depth, with_reranker, legs in product(DEPTHS, asked, (TWO, LEGS)):
+                stages = measured(scored[name].cut(depth), order, legs, with_reranker=with_reranker)
+                rows.append((Group(kind, depth, with_reranker, legs), name, stages))
+    values = {group: {name: found for key, name, found in rows if key == group} for group, _, _ in rows}
+    for group, found in sorted(values.items()):
+        print(told(group, found, values[group._replace(legs=TWO)]))  # noqa: T201 (a program's output)
 
 
-def measured(scored: Scored, order: LearnedOrder, *, with_reranker: bool) -> dict[str, float]:
-    """nDCG@10 of each stage over BM25 and the dual encoder, by name.
+class Group(NamedTuple):
+    """What is told in one line: the kind of the collections, and how their lists were ordered."""
+
+    kind: str
+    depth: int
+    with_reranker: bool
+    legs: tuple[LegName, ...]
+
+
+def told(group: Group, found: Mapping[str, Mapping[str, float]], of_two: Mapping[str, Mapping[str, float]]) -> str:
+    """A line of the outcome.
+
+    Args:
+        group: What it is of.
+        found: nDCG@10 by stage, by collection.
+        of_two: The same of two legs.
+    """
+    stages = dict.fromkeys(stage for one in found.values() for stage in one)
+    means = {stage: float(np.mean([one[stage] for one in found.values()])) for stage in stages}
+    below = sum(one[LEARNED] < one[BEST] for one in found.values())
+    shown = ", ".join(f"{stage} {value:.4f}" for stage, value in means.items())
+    reranker = "with" if group.with_reranker else "without"
+    lists = f"{group.kind}, lists of {group.depth}, {reranker} reranker, {' + '.join(group.legs)}"
+    line = f"{lists}: {shown}; below the best stage in {below} of {len(found)}"
+    if group.legs == TWO:
+        return line
+    two, three = (np.array([one[name][LEARNED] for name in found]) for one in (of_two, found))
+    gain = compare_paired(two, three, generator=np.random.default_rng(0))
+    return f"{line}; over two legs {gain.difference:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
+
+
+def measured(
+    scored: Scored, order: LearnedOrder, legs: tuple[LegName, ...], *, with_reranker: bool
+) -> dict[str, float]:
+    """nDCG@10 of each stage over some legs, by name.
 
     Args:
         scored: A collection.
         order: The learned order.
+        legs: That are on.
         with_reranker: Whether it is there; then the queries count of which it was asked.
     """
-    listed = np.any([~np.isnan(scored.legs[leg]) for leg in LEGS], axis=0)
+    listed = np.any([~np.isnan(scored.legs[leg]) for leg in legs], axis=0)
     counts = scored.answer_counts
     if with_reranker:
         listed &= scored.queries < ASKED
         counts = counts[:ASKED]
     queries, relevant = scored.queries[listed], scored.relevant[listed]
-    legs = {leg: scored.legs[leg][listed].astype(np.float64) for leg in LEGS}
-    ranks = {leg: ranks_of(queries, legs[leg]) for leg in LEGS}
-    fused = fused_ranks(queries, ranks, LEGS)
+    of_legs = {leg: scored.legs[leg][listed].astype(np.float64) for leg in legs}
+    ranks = {leg: ranks_of(queries, of_legs[leg]) for leg in legs}
+    fused = fused_ranks(queries, ranks, legs)
     kept = fused <= SETTINGS.retrieval.candidate_depth
-    rrf = np.sum([reciprocal_rank(ranks[leg], k=RRF_K) for leg in LEGS], axis=0)
+    rrf = np.sum([reciprocal_rank(ranks[leg], k=RRF_K) for leg in legs], axis=0)
     pairs = np.full(queries.size, np.nan, dtype=np.float32)
     if with_reranker:
         asked = fused <= RERANKED
         pairs[asked] = scored.pair_scores[listed][asked]
         kept &= ~np.isnan(pairs)
     grams = gram_shares(queries, scored.grams.filter(pa.array(listed)))
-    entries = Entries(queries=queries, fused_scores=rrf, fused_ranks=fused, legs=legs, grams=grams)
-    weighing = Weighing(dict.fromkeys(LEGS, 0.5), 0.0, order, with_reranker)
+    entries = Entries(queries=queries, fused_scores=rrf, fused_ranks=fused, legs=of_legs, grams=grams)
+    weighing = Weighing(dict.fromkeys(legs, 1.0 / len(legs)), 0.0, order, with_reranker)
     learned = np.where(kept, weighing.final_scores(entries, pairs), -np.inf)
-    halves = np.zeros(queries.size)
-    for scores in legs.values():
+    fused_evenly = np.zeros(queries.size)
+    for scores in of_legs.values():
         there = ~np.isnan(scores)
-        halves[there] += minmax_within(queries[there], scores[there]) / len(LEGS)
-    stages: dict[str, NDArray[np.float64]] = {"halves": halves, "rrf": rrf}
-    stages |= {leg: np.where(np.isnan(own), -np.inf, own) for leg, own in legs.items()}
+        fused_evenly[there] += minmax_within(queries[there], scores[there]) / len(legs)
+    stages: dict[str, NDArray[np.float64]] = {"minmax": fused_evenly, "rrf": rrf}
+    stages |= {leg: np.where(np.isnan(own), -np.inf, own) for leg, own in of_legs.items()}
     values = {name: ndcg(queries, own, relevant, counts) for name, own in stages.items()}
     found = {BEST: max(values.values())}
     if with_reranker:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from nightrank.storage.files.database import connect, one_file, only_row
-from nightrank.storage.files.parquet import stream_rows, table_writer
+from nightrank.storage.files.parquet import read_column, stream_rows, table_writer
 from nightrank.storage.keys import digest_of_sequence
 from nightrank.storage.records import DOCUMENTS, BadRow, Document
 
@@ -125,7 +125,8 @@ def deduplicate_documents(raw: Path, settled: Path) -> list[BadRow]:
 
 def documents_digest(settled: Path) -> str:
     """The key of a whole collection."""
-    return digest_of_sequence(row["document_digest"] for row in stream_rows(settled, batch_rows=4096))
+    digests = (digest for part in read_column(settled, "document_digest") for digest in part.to_pylist())
+    return digest_of_sequence(digests)
 
 
 def documents_of(settled: Path) -> Iterator[Document]:

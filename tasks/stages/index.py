@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from nightrank.tasks.read.account import Entry
     from nightrank.tasks.workers.cut import Sharding
 
-COMMIT_ROWS = 1024  # chunks embedded between two commits: what a killed run loses at most
+COMMIT_ROWS = 1024  # chunks embedded between two commits, at least: what a killed run loses at most
+COMMITS = 1000  # so many at most: each makes a file that all later ones name, so that many cost their square
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +128,19 @@ def _embed_here(
     table = ChunkTable.create(night.workspace.lance, embedder=plan.fingerprint, dimensions=model.dimensions)
     count_tokens = load_token_counter(plan.files.folder)
     with progress("embedding", len(missing)) as advance:
-        for hashes, texts in missing.batches(COMMIT_ROWS):
+        for hashes, texts in missing.batches(_rows_of_a_commit(len(missing))):
             vectors = model.embed_passages(texts, on_batch=advance)
             table.add(hashes, texts, count_tokens(texts), vectors)
     return table
+
+
+def _rows_of_a_commit(missing: int) -> int:
+    """How many chunks are embedded between two commits, where so many have no vector.
+
+    >>> _rows_of_a_commit(200_000), _rows_of_a_commit(10_000_000)
+    (1024, 10000)
+    """
+    return max(COMMIT_ROWS, -(-missing // COMMITS))
 
 
 def _embed_in_shards(
