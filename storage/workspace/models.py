@@ -189,6 +189,7 @@ def deciding(workspace: Workspace) -> Iterator[None]:
     try:
         with naming(path):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+        remove_unfinished(workspace.models, PROMOTIONS)
         yield
     finally:
         os.close(descriptor)

@@ -47,7 +47,7 @@ def test_any_history_of_everything_ends_where_rebuilds_and_brute_force_end(
     order.write_text(order_file(learned, {}), encoding="utf-8")
     collection.settings["sparse"] = {"model": str(models.splade)}
     collection.settings["retrieval"] = {"candidate_depth": 4}
-    collection.settings["results"] = {"order_model": str(order)}
+    collection.settings["results"] = {"order": "learned", "order_model": str(order)}
     collection.settings["gates"] |= {"max_empty": "none", "min_judged": "none"}
     collection.settings["retention"] = {"keep": int(generator.integers(1, 4))}
     changed = change_settings(collection, generator, most=6)

@@ -36,7 +36,7 @@ SETTINGS: dict[str, tuple[TomlValue | None, ...]] = {
     "retrieval.chunks_per_document": (None, 2),
     "retrieval.fusion": (None, "minmax"),
     "retrieval.rrf_k": (None, 10),
-    "results.order": (None, "weighted"),
+    "results.order": ("learned", "weighted"),
     "results.depth": (None, 3),
     "results.unit": (None, "chunk"),
     "results.mmr_lambda": (None, 0.6),

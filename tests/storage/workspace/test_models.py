@@ -142,6 +142,16 @@ def test_promotions_whose_lock_the_disk_fails_name_it(place: Workspace) -> None:
     assert watched(decide_it, place.models, decide=lambda it: "EIO" if it.call == "flock" else None) == 1
 
 
+def test_what_a_promotion_that_was_killed_was_writing_goes_with_the_next(place: Workspace) -> None:
+    made(place)
+    unfinished = place.models / ".promoted.json.f00d.tmp"
+    unfinished.write_text("{")
+    with deciding(place):
+        assert not unfinished.exists()
+        promote(place, "embedder", promotion())
+    assert promotions(place) == {"embedder": promotion()}
+
+
 def test_what_is_not_there_is_not_promoted(place: Workspace) -> None:
     made(place)
     with pytest.raises(InputError, match="no model embedder-beef"):
