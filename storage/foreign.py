@@ -43,6 +43,7 @@ _SAID = (
     (("quota exceeded",), errno.EDQUOT),
     (("read-only file system",), errno.EROFS),
     (("permission denied", "access denied", "unable to open database file", "readonly database"), errno.EACCES),
+    (("accessdenied", "lacked the necessary privileges"), errno.EACCES),
     (("input/output error", "disk i/o error", "fsync failed"), errno.EIO),
     (("stale file handle",), errno.ESTALE),
     (("no such file or directory", "no files found that match the pattern", "database does not exist"), errno.ENOENT),
@@ -51,7 +52,10 @@ _SAID = (
     (("timed out", "timeout"), errno.ETIMEDOUT),
     (("connection refused", "error trying to connect", "dns error"), errno.ECONNREFUSED),
 )
-_CREDENTIALS = ("expiredtoken", "expired token", "invalidaccesskeyid", "signaturedoesnotmatch", "tokenrefreshrequired")
+_CREDENTIALS = (
+    *("expiredtoken", "expired token", "invalidaccesskeyid", "signaturedoesnotmatch", "tokenrefreshrequired"),
+    "lacked valid authentication credentials",
+)
 _EXPIRED = ("expiredtoken", "expired token", "tokenrefreshrequired", "requestexpired")
 # S3 answers HEAD so where a token has expired: such an answer has no body that could say why.
 _UNTOLD = re.compile(r"\bhead\b.*\b400 bad request", re.DOTALL)
@@ -85,11 +89,11 @@ def machine_error(error: BaseException) -> MachineError | None:
             return None
         if isinstance(each, MemoryError):
             return MachineError("There is not enough memory.", remedy=_REMEDIES[errno.ENOMEM])
+        if _is_of_a_store(each) and is_about_credentials(each):  # before what else its many words may stand for
+            return MachineError(said_by(each), remedy=f"Renew the credentials of the object store. {AGAIN}")
         number = _number_of(each)
         if number is not None:
             return MachineError(said_by(each), remedy=_REMEDIES[number])
-        if _is_of_a_store(each) and is_about_credentials(each):
-            return MachineError(said_by(each), remedy=f"Renew the credentials of the object store. {AGAIN}")
     return None
 
 

@@ -15,6 +15,7 @@ from nightrank.flows.cli.improve import quantize, tune
 from nightrank.flows.cli.judge import judge
 from nightrank.flows.cli.look import evaluate, releases, report, search
 from nightrank.flows.cli.operate import doctor, export, prune, retract, rollback
+from nightrank.flows.cli.options import quiet_lance
 from nightrank.flows.cli.serve import serve
 from nightrank.flows.cli.start import check, demo, init
 from nightrank.flows.cli.train import train
@@ -55,6 +56,7 @@ app["--help"].group = app["--version"].group = Group.create_ordered("Options")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    quiet_lance()
     with one_command():
         end_command(_code(arguments))
 

@@ -111,6 +111,14 @@ def without_telemetry() -> None:
     os.environ.setdefault("DO_NOT_TRACK", "1")
 
 
+def quiet_lance() -> None:
+    """Nothing of LanceDB's log beside our own words, which tell its failures; the user's own setting wins.
+
+    It is to be said before LanceDB is loaded.
+    """
+    os.environ.setdefault("LANCEDB_LOG", "off")
+
+
 def print_json(value: Mapping[str, object]) -> None:
     """Write a value on standard output."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")

@@ -51,9 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Try what is asked for; how it ended."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     warnings.simplefilter("ignore")
+    from nightrank.flows.cli.options import quiet_lance
     from tests.faults import files, store
     from tests.faults.commands import CASES
 
+    quiet_lance()  # commands find it loaded
     places = {"files": Place(list(CASES), files.opened), "store": Place(list(store.NAMES), store.opened)}
     parser = argparse.ArgumentParser(prog="python -m tests.faults")
     parser.add_argument("--on", action="append", choices=places)

@@ -23,6 +23,15 @@ def raised_from(error: Exception, cause: Exception) -> Exception:
     return error
 
 
+def listed_by_lance(status: str, code: str) -> Exception:
+    """A store's answer as LanceDB quotes it: between names of settings that are words of other failures."""
+    return ValueError(
+        "Invalid input, Failed to connect to namespace: IO { source: Generic { RetryError { max_retries: 3, "
+        f"retry_timeout: 1s, inner: Status {{ status: {status}, body: <Error><Code>{code}</Code> }} }} }}, "
+        "/rust/lance-io-13.0.0/src/object_store.rs"
+    )
+
+
 @pytest.mark.parametrize(
     ("error", "says", "remedy"),
     [
@@ -41,6 +50,16 @@ def raised_from(error: Exception, cause: Exception) -> Exception:
         (pa.ArrowException(f"Error writing bytes to file. Detail: [errno 28] {FULL}"), "Error writing", "Make room"),
         (RuntimeError(f"lance error: LanceError(IO): {FULL}, /rust/lance/src/io.rs:1"), "lance error", "Make room"),
         (RuntimeError("LanceError(IO): Generic S3 error: ExpiredToken: the token has expired"), "LanceError", "Renew"),
+        (listed_by_lance("400", "ExpiredToken"), "Failed to connect", "Renew"),
+        (listed_by_lance("403", "AccessDenied"), "Failed to connect", "may read and write"),
+        (listed_by_lance("500", "InternalError"), "Failed to connect", "is reached"),
+        (
+            RuntimeError(
+                "lance error: LanceError(IO): The operation lacked the necessary privileges to complete for a"
+            ),
+            "privileges",
+            "may read and write",
+        ),
         (
             RuntimeError("LanceError(IO): Error performing HEAD http://s/a in 1 ms - status code: 400 Bad Request"),
             "LanceError",

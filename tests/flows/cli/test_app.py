@@ -76,6 +76,18 @@ print(*(name for name in {HEAVY!r} if name in sys.modules), file=sys.stderr)
     return set(ended.stderr.split()), ended.stdout
 
 
+@pytest.mark.parametrize(("own", "counts"), [(None, "off"), ("warn", "warn")])
+def test_lancedb_logs_nothing_beside_our_words_unless_it_is_asked_to(
+    monkeypatch: pytest.MonkeyPatch, own: str | None, counts: str
+) -> None:
+    monkeypatch.delenv("LANCEDB_LOG", raising=False)
+    if own is not None:
+        monkeypatch.setenv("LANCEDB_LOG", own)
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert os.environ["LANCEDB_LOG"] == counts
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("command", ["", *COMMANDS, "train embedder"])
 def test_help_loads_neither_an_orchestrator_nor_a_model(command: str, tmp_path: Path) -> None:
