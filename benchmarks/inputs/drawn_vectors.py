@@ -54,7 +54,7 @@ class DrawnVectors:
         digests = np.array([short_key(text) for text in texts], dtype=np.uint64)
         # Two pieces of noise, so that hardly ever two texts have the same vector.
         pieces = [(digests >> np.uint64(shift)) % np.uint64(NOISE) for shift in (0, 20)]
-        vectors = self._centres[(digests >> np.uint64(40)) % np.uint64(CENTRES)]
+        vectors: NDArray[np.float32] = self._centres[(digests >> np.uint64(40)) % np.uint64(CENTRES)]
         for piece in pieces:
             vectors += self._noise[piece]
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

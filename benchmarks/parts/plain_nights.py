@@ -43,6 +43,7 @@ def refresh_plainly(
     """
     from nightrank.flows.night import build as night_build
     from nightrank.flows.refresh import refresh
+    from nightrank.tasks.embed.lazy import LazyEmbedder
 
     def stage(build: night_build.Build, task: Task[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 (as the task takes them)
         on_stage(task.name)
@@ -53,7 +54,7 @@ def refresh_plainly(
 
     with (
         patch.object(night_build.Build, "stage", stage),
-        patch.object(night_build, "LazyEmbedder", embedder or night_build.LazyEmbedder),
+        patch.object(night_build, "LazyEmbedder", embedder or LazyEmbedder),
     ):
         return refresh.fn(str(settings_file))
 

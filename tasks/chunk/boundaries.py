@@ -15,7 +15,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
 from icu4py import icu_version
@@ -26,7 +26,7 @@ from nightrank.tasks.chunk.pieces import Cut, Piece, split_pieces
 from nightrank.tasks.chunk.words import Span, counting_words, finest_spans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from nightrank.storage.records import Document
     from nightrank.tasks.embed.encoder import EmbedderPlan
@@ -43,6 +43,8 @@ SPECIAL_TOKENS = 2
 CONTEXT_CHARACTERS = 48
 # Of title and headings before a body, for each token that they may have: one word, and one token, may be a megabyte.
 LEAD_CHARACTERS_PER_TOKEN = 32
+# Whose tokens are counted at once: some megabytes of them.
+DOCUMENTS_AT_ONCE, CHARACTERS_AT_ONCE = 256, 200_000
 
 _LINE = re.compile(r"\s*[^\n]+(?:\n\s*)?")
 _RUN = re.compile(r"\s*\S+\s*")
@@ -63,14 +65,67 @@ def chunk_document(document: Document, *, settings: ChunkingSettings, count_toke
         settings: The method and the size of chunks.
         count_tokens: Of the embedder's tokenizer.
     """
-    text = document.text
+    [chunks] = cut_documents([document], settings=settings, count_tokens=count_tokens)
+    return chunks
+
+
+def cut_documents(
+    documents: Iterable[Document], *, settings: ChunkingSettings, count_tokens: TokenCounter
+) -> Iterator[list[Chunk]]:
+    """The chunks of each document, as ``chunk_document`` has them.
+
+    Tokens are counted of many documents at once, so that a tokenizer has work for all cores and is seldom waited for.
+    """
     count_tokens = counting_words(count_tokens)
+    for several in _some_at_once(documents):
+        found = [_pieces(document, settings) for document in several]
+        texts = [_texts(document, pieces) for document, pieces in zip(several, found, strict=True)]
+        sizes = iter(count_tokens([text for of_one in texts for text in of_one]))
+        for document, pieces, of_one in zip(several, found, texts, strict=True):
+            yield _cut(document, pieces, [*islice(sizes, len(of_one))], settings, count_tokens)
+
+
+def _some_at_once(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    held: list[Document] = []
+    characters = 0
+    for document in documents:
+        held.append(document)
+        characters += len(document.text)
+        if characters >= CHARACTERS_AT_ONCE or len(held) == DOCUMENTS_AT_ONCE:
+            yield held
+            held, characters = [], 0
+    if held:
+        yield held
+
+
+def _pieces(document: Document, settings: ChunkingSettings) -> list[Piece]:
+    """What a document may be cut between; nothing where it is one chunk in any case."""
+    if settings.method == "whole":
+        return []
+    return _words(document.text) if settings.method == "fixed" and document.text else split_pieces(document.text)
+
+
+def _texts(document: Document, pieces: Sequence[Piece]) -> list[str]:
+    """What tokens are counted of: the pieces, then the title, where there is one."""
+    if not pieces:
+        return []
+    titles = [f"{document.title}\n"] if document.title else []
+    return [*(document.text[piece.start : piece.end] for piece in pieces), *titles]
+
+
+def _cut(
+    document: Document,
+    pieces: Sequence[Piece],
+    sizes: Sequence[int],
+    settings: ChunkingSettings,
+    count_tokens: TokenCounter,
+) -> list[Chunk]:
+    """The chunks of a document, from the tokens of its ``_texts``."""
+    text = document.text
     whole = _chunk(document, 0, document.title, text)
-    if settings.method == "whole" or not text:
+    if not pieces:
         return [whole]
-    pieces = _words(text) if settings.method == "fixed" else split_pieces(text)
-    sizes = count_tokens([text[piece.start : piece.end] for piece in pieces])
-    title_size = count_tokens([f"{document.title}\n"])[0] if document.title else 0
+    sizes, title_size = sizes[: len(pieces)], sum(sizes[len(pieces) :])
     limit = _Limit(settings.max_tokens - SPECIAL_TOKENS, count_tokens)
     if limit.holds(whole.text, title_size + sum(sizes), joints=len(pieces)):
         return [whole]

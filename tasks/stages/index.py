@@ -13,7 +13,7 @@ from nightrank.storage.lance.table import ChunkTable, no_hashes
 from nightrank.storage.release.chunks import KEPT_COLUMNS, ChunkListing, distinct_texts
 from nightrank.storage.release.manifest import ChunkTableVersion
 from nightrank.tasks.bm25.analyser import Analyser
-from nightrank.tasks.chunk.boundaries import chunk_document
+from nightrank.tasks.chunk.boundaries import cut_documents
 from nightrank.tasks.embed.account import account_of_chunks
 from nightrank.tasks.embed.shards import embed_in_shards
 from nightrank.tasks.models.tokens import load_token_counter
@@ -94,8 +94,8 @@ def chunk_documents(night: Night, documents: Documents, plan: EmbedderPlan) -> C
         count, changed = listing.changed()
         count_tokens = load_token_counter(plan.files.folder)
         with RowWriter(fresh.path, fresh.schema) as writer, progress("chunking", count) as advance:
-            for document in changed:
-                for chunk in chunk_document(document, settings=night.settings.chunking, count_tokens=count_tokens):
+            for cut in cut_documents(changed, settings=night.settings.chunking, count_tokens=count_tokens):
+                for chunk in cut:
                     writer.write({name: getattr(chunk, name) for name in fresh.schema.names})
                 advance(1)
         chunks = night.scratch.chunks

