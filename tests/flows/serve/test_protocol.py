@@ -137,9 +137,8 @@ def test_who_is_turned_away_and_reads_no_reply_is_cut_off() -> None:
     with _listening(app, room) as port, _connected(port) as slow, _connected(port) as other:
         slow.sendall(ASKED + b"\r\ntext")
         time.sleep(0.2)
-        with suppress(ConnectionError):
-            other.sendall(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n" * 200_000)
-        assert _all_of(other).count(b"HTTP/1.1 503") < 200_000
+        with pytest.raises(ConnectionError):  # the replies are far more than the system's buffers hold
+            other.sendall(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n" * 1_000_000)
         with _connected(port) as old:
             old.sendall(b"GET /x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
             assert _all_of(old).startswith(b"HTTP/1.1 503")
