@@ -48,8 +48,11 @@ class _Kept:
     headers: bytes
     log: int | None
 
-    def bring_back(self) -> bool:
+    def bring_back(self, *, opened: bool) -> bool:
         """Make the file what it was, where it was made anew; this process does not have it open.
+
+        Args:
+            opened: Whether DuckDB could open it: then it may have dropped a log that was torn before its first entry.
 
         Returns:
             Whether it was.
@@ -66,7 +69,8 @@ class _Kept:
                 os.fsync(file.fileno())
         if self.log is None or os.fstat(self.log).st_nlink > 0:
             return is_made_anew
-        if is_made_anew or headers == self.headers:  # else another process took the log into the file
+        # With other headers another process took the log into the file.
+        if is_made_anew or (not opened and headers == self.headers):
             self._bring_log_back(self.log)
             return True
         return False
@@ -98,12 +102,12 @@ def opened_whole(path: Path, connect: Callable[[], duckdb.DuckDBPyConnection]) -
             connection = connect()
         except duckdb.Error:
             if kept is not None:
-                kept.bring_back()
+                kept.bring_back(opened=False)
             raise
         if kept is None or not connection.execute(_IS_EMPTY).fetchall()[0][0]:
             return connection
         connection.close()
-        if not kept.bring_back():
+        if not kept.bring_back(opened=True):
             return connect()
     message = f"{path} is there, and could not be looked at as it was opened; it is as it was."
     raise MachineError(message, remedy="See the system's log about that disk before you run anything again.")
