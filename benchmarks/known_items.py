@@ -24,9 +24,8 @@ from rich.table import Table
 from scipy.stats import kendalltau
 
 from benchmarks.inputs.beir_folders import parsed, parser, write_settings
+from benchmarks.inputs.demo_settings import write_demo_settings
 from benchmarks.parts.plain_nights import refresh_plainly
-from benchmarks.parts.settings_files import LOOSE_GATES, write_settings_file
-from nightrank.flows.demo.install import install_demo
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.memo.pair_scores import PairMemo
@@ -59,6 +58,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from benchmarks.parts.settings_files import Sections
     from nightrank.flows.settings_file import Configuration
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.settings.whole import Settings
@@ -132,30 +132,19 @@ class Row:
 def settings_of(name: str, options: argparse.Namespace) -> Path:
     """The settings file of a collection, with a sample of its judged queries."""
     work = options.work / name
-    sections: dict[str, dict[str, str | int | bool]] = {
+    sections: Sections = {
         "reranker": {"depth": options.depth, "precision": options.precision},
-        "judgments": {"ignore_identical_ids": name == "arguana"},
         "evaluation": {"timed_queries": "none"},
     }
-    if name != "demo":
-        return write_settings(
-            options.data / name,
-            work,
-            "known_items",
-            split="test",
-            query_limit=options.queries,
-            sections={name: dict(values) for name, values in sections.items()},
-        )
-    install_demo(work)
-    return write_settings_file(
-        work / "known_items.toml",
-        {
-            "documents": {"source": "corpus.jsonl.gz"},
-            "queries": {"log": "queries.jsonl", "budget": options.queries},
-            "gates": LOOSE_GATES,
-            **sections,
-            "judgments": {"qrels": "qrels.tsv"},
-        },
+    if name == "demo":
+        return write_demo_settings(work, "known_items", sections={**sections, "queries": {"budget": options.queries}})
+    return write_settings(
+        options.data / name,
+        work,
+        "known_items",
+        split="test",
+        query_limit=options.queries,
+        sections={**sections, "judgments": {"ignore_identical_ids": name == "arguana"}},
     )
 
 

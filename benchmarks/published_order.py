@@ -14,7 +14,6 @@ learned order without a reranker, the reranker alone, and the published order, a
 from __future__ import annotations
 
 import json
-import tomllib
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,9 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.inputs.beir_folders import parsed, parser, write_settings
+from benchmarks.inputs.demo_settings import write_demo_settings
 from benchmarks.parts.plain_nights import refresh_plainly
-from benchmarks.parts.settings_files import LOOSE_GATES, Sections, Value, write_settings_file
-from nightrank.flows.demo.install import install_demo
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.legs import LEGS
 from nightrank.tasks.evaluate.significance import compare_paired
@@ -43,6 +41,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from benchmarks.parts.settings_files import Sections, Value
     from nightrank.flows.settings_file import Configuration
 
 COLLECTIONS = (
@@ -148,10 +147,7 @@ def settings_of(name: str, options: argparse.Namespace) -> Path:
         "evaluation": {"timed_queries": "none"},
     }
     if name == "demo":
-        own = tomllib.loads(install_demo(options.work / name).read_text(encoding="utf-8"))
-        sections = {"": {"workspace": own.pop("workspace")}, **own, "gates": LOOSE_GATES}
-        merged = {title: {**sections.get(title, {}), **asked.get(title, {})} for title in {**sections, **asked}}
-        return write_settings_file(options.work / name / "published_order.toml", merged)
+        return write_demo_settings(options.work / name, "published_order", sections=asked)
     return write_settings(
         options.data / name,
         options.work / name,

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.inputs.beir_folders import parsed, parser, run_night, write_settings
+from benchmarks.inputs.demo_settings import write_demo_settings
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.workspace.folder import FolderWorkspace
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
     from numpy.typing import NDArray
+
+    from benchmarks.parts.settings_files import Sections
 
 COLLECTIONS = ("scifact", "fairytaleqa", "cran", "arguana", "demo")
 DEPTH = 50
@@ -131,13 +134,12 @@ def table_of(rows: list[Row]) -> Table:
 
 
 def _settings(name: str, options: argparse.Namespace) -> Path:
+    sections: Sections = {
+        "embedder": {"precision": options.precision},
+        "reranker": {"model": options.model, "precision": options.precision},
+    }
     if name == "demo":
-        from nightrank.flows.demo.install import install_demo
-
-        settings_file = install_demo(options.work / "demo")
-        text = settings_file.read_text(encoding="utf-8").replace('"nightrank-minilm"', json.dumps(options.model))
-        settings_file.write_text(text, encoding="utf-8")
-        return settings_file
+        return write_demo_settings(options.work / name, "reranking", sections=sections)
     return write_settings(
         options.data / name,
         options.work / name,
@@ -145,8 +147,8 @@ def _settings(name: str, options: argparse.Namespace) -> Path:
         split="test",
         query_limit=QUERIES,
         sections={
-            "embedder": {"precision": options.precision},
-            "reranker": {"model": options.model, "depth": DEPTH, "precision": options.precision},
+            **sections,
+            "reranker": {**sections["reranker"], "depth": DEPTH},
             "judgments": {"ignore_identical_ids": name == "arguana"},
         },
     )
